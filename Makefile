@@ -1,0 +1,68 @@
+# The commands of this project, for people, hooks and CI; `make` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MODELOPS := $(BIN)/python -m include
+
+# Every process runs from compiled bytecode: importing the libraries takes three times as long without it.
+unexport PYTHONDONTWRITEBYTECODE
+# A caller's own setting must not lead Python or uv to another environment.
+unexport VIRTUAL_ENV PYTHONHOME
+
+# Runs the command in $(1) if there is an environment; without one nothing was ever started from here.
+define if-installed
+@if [ -x $(BIN)/python ]; then $(1); else echo "There is no environment yet, so nothing runs. Start with: make run"; fi
+endef
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run down status logs clean test lint
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.installed ## start everything, ingest, retrain, show the outcome [SOURCE=path-or-uri]
+	@$(MODELOPS) run $(if $(SOURCE),--source '$(SOURCE)')
+
+down: ## stop every process of the stack
+	$(call if-installed,$(MODELOPS) down)
+
+status: ## show champion, last runs and open requests
+	$(call if-installed,$(MODELOPS) status)
+
+logs: ## show the end of the logs [NAME=scheduler] [FOLLOW=1]
+	$(call if-installed,$(MODELOPS) logs $(NAME) $(if $(FOLLOW),--follow))
+
+clean: ## stop the stack and remove all of its state
+	$(call if-installed,$(MODELOPS) clean)
+
+test: $(VENV)/.installed-dev ## run the tests [TESTS="tests/unit -k name"]
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/.installed-dev ## check style and types
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+
+# The environment: made from the locks, brought up to date when they change.
+
+$(VENV)/.uv: requirements.txt
+	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+	  echo "This project needs Python 3.11, 3.12 or 3.13 with its venv module, and '$(PYTHON)' is" \
+	       "$$($(PYTHON) --version 2>&1 | tail -n 1 || true)." \
+	       "Install one of these (on Debian and Ubuntu together with its package, such as python3.12-venv)" \
+	       "and name it: make run PYTHON=python3.12" >&2; exit 1; }
+	@echo "Making the environment in $(VENV) (a few minutes the first time)"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.txt
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.uv requirements.txt
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""All logic of the project; nothing below this package imports Airflow."""

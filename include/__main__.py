@@ -1,0 +1,72 @@
+"""The command line: ``python -m include COMMAND``; the Makefile calls it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from include.cli.console import error, errors
+from include.errors import DataRejected
+from include.settings import Settings, SettingsError
+from include.stack import StackError
+from include.stack.environment import load_dotenv
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit status."""
+    args = _parser().parse_args(arguments)
+    load_dotenv()
+    try:
+        return _dispatch(args, Settings.from_environment())
+    except (StackError, SettingsError, DataRejected) as problem:
+        error(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        errors.print("\nInterrupted. What was started goes on; `make down` stops it.")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m include", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="start the stack, ingest, retrain, and show the outcome")
+    run.add_argument("--source", help="a CSV or Parquet file, or a URI, to learn from")
+    run.add_argument("--use-case", default="churn")
+    commands.add_parser("down", help="stop every process of the stack")
+    status = commands.add_parser("status", help="show champion, last runs and open requests")
+    status.add_argument("--json", action="store_true", help="for programs")
+    logs = commands.add_parser("logs", help="show the end of the logs of the stack")
+    logs.add_argument("names", nargs="*", metavar="name", help="such as scheduler or mlflow; all without one")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
+    commands.add_parser("clean", help="stop the stack and remove all of its state")
+    return parser
+
+
+def _dispatch(args: argparse.Namespace, settings: Settings) -> int:
+    """Call the command; each is imported only when it is called, since some are slow to import."""
+    match args.command:
+        case "run":
+            from include.cli.run import run
+
+            return run(settings, args.source, args.use_case)
+        case "status":
+            from include.cli.status import status
+
+            return status(settings, as_json=args.json)
+        case "down":
+            from include.cli.stack import down
+
+            return down(settings)
+        case "logs":
+            from include.cli.stack import logs
+
+            return logs(settings, args.names, args.follow)
+        case _:
+            from include.cli.stack import clean
+
+            return clean(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

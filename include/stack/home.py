@@ -1,0 +1,83 @@
+"""The folder with all state of one stack (``MODELOPS_HOME``): who owns it, its lock, its first start."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from include.settings import Settings
+from include.stack import StackError
+
+MARKER = ".modelops-home"
+# sun_path holds 108 bytes with its final NUL on Linux and 104 on macOS; supervisord binds "<socket>.<pid>" first.
+SOCKET_PATH_LIMIT = 90
+
+
+def stack_id(settings: Settings) -> str:
+    """Name the stack by its home, so that its processes are found again even when the home was removed."""
+    return hashlib.sha256(str(settings.home).encode()).hexdigest()[:16]
+
+
+def prepare_home(settings: Settings) -> None:
+    """Make the home and mark it as ours; refuse a folder that holds somebody else's files."""
+    home = settings.home
+    if home.exists() and not home.is_dir():
+        raise StackError(f"MODELOPS_HOME is {home}, which is not a folder.")
+    if home.is_dir() and not is_ours(home) and any(home.iterdir()):
+        raise StackError(f"MODELOPS_HOME is {home}, which holds files of others. Name a new or an empty folder.")
+    # Private: it holds customer data and the secrets.
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (home / "logs").mkdir(exist_ok=True)
+    (home / MARKER).write_text("The state of one ModelOps stack; `make clean` removes this folder.\n")
+
+
+def remove_home(settings: Settings) -> bool:
+    """Remove the home. Returns ``False`` if there is none; raises ``StackError`` for a folder without our marker."""
+    if not settings.home.exists():
+        return False
+    if not is_ours(settings.home):
+        raise StackError(f"{settings.home} was not made by this project, so it is left alone.")
+    shutil.rmtree(settings.home)
+    return True
+
+
+def is_ours(home: Path) -> bool:
+    """Tell whether ``home`` carries our marker file."""
+    return (home / MARKER).is_file()
+
+
+def first_start(settings: Settings) -> str:
+    """Return when this home was first started (ISO, UTC), writing it down the first time.
+
+    The DAGs take it as their ``start_date``: on a fresh home no schedule starts a run for a tick of the past.
+    """
+    path = settings.home / "first_start"
+    with contextlib.suppress(FileExistsError), path.open("x") as file:
+        file.write(datetime.now(UTC).isoformat(timespec="seconds"))
+    return path.read_text().strip()
+
+
+def socket_path(settings: Settings) -> Path:
+    """Say where the supervisor listens: below home or, where that is too long, in a private temporary folder."""
+    below_home = settings.home / "supervisor" / "control.sock"
+    if len(str(below_home).encode()) <= SOCKET_PATH_LIMIT:
+        return below_home
+    return Path(tempfile.gettempdir()) / f"modelops-{stack_id(settings)}" / "control.sock"
+
+
+@contextlib.contextmanager
+def exclusive(settings: Settings, on_wait: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of this home; a second caller is told so, and waits."""
+    with (settings.home / "stack.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait("Another command is starting or stopping this stack; waiting for it.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

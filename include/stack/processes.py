@@ -1,0 +1,112 @@
+"""Start, stop and state of the local stack."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+import psutil
+
+from include.settings import Settings
+from include.stack import StackError
+from include.stack.home import exclusive, prepare_home
+from include.stack.members import describe, end, members
+from include.stack.migrations import migrate
+from include.stack.ports import is_taken, require_free, stack_ports
+from include.stack.readiness import not_ready, wait_until_ready
+from include.stack.supervision import ProcessState, Supervisor
+
+SHUTDOWN_SECONDS = 20.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StackState:
+    """The processes of the stack; ``late`` names those that are not up or do not answer."""
+
+    processes: tuple[ProcessState, ...]
+    late: frozenset[str]
+
+    @property
+    def running(self) -> bool:
+        """Tell whether every process is up and answers."""
+        return bool(self.processes) and not self.late
+
+
+def state(settings: Settings) -> StackState:
+    """Look at the stack without changing anything."""
+    processes = Supervisor(settings).states() or ()
+    if not processes:
+        return StackState((), frozenset())
+    with httpx.Client(trust_env=False, timeout=5) as client:
+        return StackState(processes, frozenset(not_ready(client, settings, processes)))
+
+
+def start(settings: Settings, say: Say = print) -> bool:
+    """Bring the whole stack up and wait until it is ready. Returns ``False`` if it was running already.
+
+    A stack that is half dead is repaired, one that was started with other settings is started again.
+    """
+    prepare_home(settings)
+    supervisor = Supervisor(settings)
+    with exclusive(settings, say):
+        if supervisor.is_current() and state(settings).running:
+            return False
+        if supervisor.is_current() and supervisor.states():
+            _repair(supervisor, say)
+        else:
+            _start_anew(supervisor, say)
+        wait_until_ready(supervisor, say)
+    return True
+
+
+def stop(settings: Settings, say: Say = print) -> bool:
+    """End every process of the stack, running tasks too. Returns ``False`` if nothing was running.
+
+    Raises ``StackError`` with the list of what would not end.
+    """
+    lock = exclusive(settings, say) if settings.home.is_dir() else contextlib.nullcontext()
+    with lock:
+        was_running = _stop(Supervisor(settings))
+    busy = [port for port in stack_ports(settings) if was_running and is_taken(port.number)]
+    if busy:
+        raise StackError("Still taken: " + ", ".join(f"{port.number} ({port.variable})" for port in busy))
+    return was_running
+
+
+def _start_anew(supervisor: Supervisor, say: Say) -> None:
+    """Start from nothing: first whatever an earlier stack left behind is ended."""
+    settings = supervisor.settings
+    if _stop(supervisor):
+        say("Ended the processes of an earlier start")
+    require_free(stack_ports(settings))
+    began = time.monotonic()
+    if migrate(settings):
+        say(f"databases are ready ({time.monotonic() - began:.0f} s)")
+    supervisor.launch()
+
+
+def _repair(supervisor: Supervisor, say: Say) -> None:
+    for process in supervisor.states() or ():
+        if not process.is_up:
+            say(f"{process.name} was {process.state.lower()}; starting it")
+            supervisor.start_process(process.name)
+
+
+def _stop(supervisor: Supervisor) -> bool:
+    settings = supervisor.settings
+    # Taken before the shutdown: later the descendants of a process that has ended can no longer be told.
+    before = members(settings)
+    if supervisor.states():
+        # The scheduler goes first, with its tasks: they can still report how they ended, and are retried later.
+        supervisor.stop_process("scheduler")
+        supervisor.shutdown()
+        psutil.wait_procs(before, timeout=SHUTDOWN_SECONDS)
+    left = end(settings, before)
+    if left:
+        raise StackError(f"These processes would not end:\n{describe(left)}")
+    return bool(before)

@@ -1,0 +1,72 @@
+"""Loads the heavy libraries once, in the scheduler, so that tasks start with them.
+
+Airflow imports a module of this name from the plugins folder while it initialises. LocalExecutor forks its workers
+from the scheduler, and each task from a worker, so what is imported here need not be imported in any task. Elsewhere
+(DAG processor, API server, command line) this module does nothing. ``MODELOPS_PRELOAD=0`` switches it off: tasks then
+import what they need themselves, some seconds each.
+
+Only imports: a process that has opened a Delta table, fitted a model or started a thread must not be forked. The
+project's own modules stay out, too: an edit of them is to be seen by the next task, without a restart.
+"""
+
+import importlib
+import os
+import sys
+import time
+import warnings
+
+# Nothing here is a setting of Airflow's.
+__all__: list[str] = []
+
+HEAVY = (
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "scipy.stats",
+    "sqlalchemy.orm",
+    "sklearn.compose",
+    "sklearn.ensemble",
+    "sklearn.inspection",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "sklearn.model_selection",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+    "sklearn.tree",
+    "matplotlib.pyplot",
+    "skops.io",
+    "mlflow.sklearn",
+    "great_expectations",
+    "evidently.presets",
+    "deltalake",
+)
+
+def _forks_the_tasks() -> bool:
+    """Tell whether this process is the scheduler of a LocalExecutor."""
+    is_scheduler = sys.argv[1:2] == ["scheduler"]
+    is_local = "LocalExecutor" in os.environ.get("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
+    return is_scheduler and is_local and os.environ.get("MODELOPS_PRELOAD", "1") != "0"
+
+
+def _preload() -> None:
+    began = time.monotonic()
+    with warnings.catch_warnings():
+        # skops asks every loaded module for every NumPy function, and Airflow's old modules each answer with a warning.
+        warnings.simplefilter("ignore")
+        for name in HEAVY:
+            try:
+                importlib.import_module(name)
+            except ImportError as error:
+                # The task that needs it fails with this error, where it is seen; the scheduler runs without it.
+                _say(f"Cannot preload {name}: {error}")
+    _say(f"Preloaded {len(HEAVY)} modules in {time.monotonic() - began:.1f} s")
+
+
+def _say(message: str) -> None:
+    """Print: Airflow sets up its logging only after this module is imported."""
+    print(f"airflow_local_settings: {message}", file=sys.stderr, flush=True)
+
+
+# The plugin manager imports every module of the folder, so this one a second time; nothing is left to do then.
+if _forks_the_tasks() and HEAVY[-1] not in sys.modules:
+    _preload()
