@@ -8,6 +8,7 @@ environment of its own is found as a descendant of one that has it.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from include.stack.home import stack_id
 
 TERM_SECONDS = 5.0
 KILL_SECONDS = 5.0
+TASK_SECONDS = 2.0
 
 
 def members(settings: Settings) -> set[psutil.Process]:
@@ -48,9 +50,31 @@ def end(settings: Settings, known: Iterable[psutil.Process] = ()) -> set[psutil.
                 with contextlib.suppress(psutil.Error):
                     process.send_signal(sign)
             signalled |= left
-            psutil.wait_procs(left, timeout=0.2)
+            wait_for_end(left, 0.2)
             left = _alive(left) | members(settings)
     return left
+
+
+def running_tasks(scheduler: int) -> set[psutil.Process]:
+    """Find the tasks below the scheduler's workers: those that lead a process group of their own."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return {p for p in psutil.Process(scheduler).children(recursive=True) if _leads_a_group(p)}
+    return set()
+
+
+def kill_tasks(tasks: Iterable[psutil.Process]) -> None:
+    """Give tasks a moment for the request to end that they have, then end them by force."""
+    wait_for_end(tasks, TASK_SECONDS)
+    for task in _alive(tasks):
+        with contextlib.suppress(psutil.Error):
+            task.kill()
+
+
+def wait_for_end(processes: Iterable[psutil.Process], seconds: float) -> None:
+    """Wait until none is alive; psutil's own wait also waits for somebody to collect the dead."""
+    deadline = time.monotonic() + seconds
+    while _alive(processes) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def describe(processes: Iterable[psutil.Process]) -> str:
@@ -60,6 +84,13 @@ def describe(processes: Iterable[psutil.Process]) -> str:
         with contextlib.suppress(psutil.Error):
             lines.append(f"  {process.pid}  {' '.join(process.cmdline())[:100] or process.name()}")
     return "\n".join(lines)
+
+
+def _leads_a_group(process: psutil.Process) -> bool:
+    try:
+        return os.getpgid(process.pid) == process.pid
+    except ProcessLookupError:
+        return False
 
 
 def _alive(processes: Iterable[psutil.Process]) -> set[psutil.Process]:

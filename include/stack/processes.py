@@ -13,7 +13,7 @@ import psutil
 from include.settings import Settings
 from include.stack import StackError
 from include.stack.home import exclusive, prepare_home
-from include.stack.members import describe, end, members
+from include.stack.members import describe, end, kill_tasks, members, running_tasks, wait_for_end
 from include.stack.migrations import migrate
 from include.stack.ports import is_taken, require_free, stack_ports
 from include.stack.readiness import not_ready, wait_until_ready
@@ -98,15 +98,27 @@ def _repair(supervisor: Supervisor, say: Say) -> None:
 
 
 def _stop(supervisor: Supervisor) -> bool:
-    settings = supervisor.settings
     # Taken before the shutdown: later the descendants of a process that has ended can no longer be told.
-    before = members(settings)
+    before = members(supervisor.settings)
     if supervisor.states():
-        # The scheduler goes first, with its tasks: they can still report how they ended, and are retried later.
-        supervisor.stop_process("scheduler")
-        supervisor.shutdown()
-        psutil.wait_procs(before, timeout=SHUTDOWN_SECONDS)
-    left = end(settings, before)
+        _stop_scheduler(supervisor)
+        supervisor.shutdown(SHUTDOWN_SECONDS)
+    left = end(supervisor.settings, before)
     if left:
         raise StackError(f"These processes would not end:\n{describe(left)}")
     return bool(before)
+
+
+def _stop_scheduler(supervisor: Supervisor) -> None:
+    """Stop the scheduler while the API server still runs: the end of a task is reported there, for its next try.
+
+    A Python task goes on when it is asked to end, and the scheduler waits for it; so tasks are ended by force.
+    """
+    scheduler = supervisor.process("scheduler")
+    if scheduler is None or scheduler.pid is None:
+        return
+    tasks = running_tasks(scheduler.pid)
+    supervisor.stop_process("scheduler")
+    kill_tasks(tasks)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        wait_for_end([psutil.Process(scheduler.pid)], SHUTDOWN_SECONDS)

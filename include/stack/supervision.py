@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shlex
@@ -13,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from include.settings import HOST, Settings
 from include.stack import StackError
 from include.stack.environment import process_environment
 from include.stack.home import socket_path
+from include.stack.members import wait_for_end
 from include.stack.ports import runs_mlflow
 
 GROUP = "modelops"
@@ -94,6 +97,10 @@ class Supervisor:
             return None
         return tuple(ProcessState(p["name"], p["statename"], p["pid"] or None, p["start"]) for p in answer)
 
+    def process(self, name: str) -> ProcessState | None:
+        """Ask for the state of one process; ``None`` if there is no such process, or no supervisor."""
+        return next((process for process in self.states() or () if process.name == name), None)
+
     def launch(self) -> None:
         """Write the configuration and start the supervisor in the background, with all processes."""
         self.folder.mkdir(exist_ok=True)
@@ -124,19 +131,18 @@ class Supervisor:
         self._rpc().startProcess(f"{GROUP}:{name}", False)
 
     def stop_process(self, name: str) -> None:
-        """Stop one process with its group, and wait for it; nothing happens if it is not running."""
-        try:
-            self._rpc().stopProcess(f"{GROUP}:{name}")
-        except (OSError, xmlrpc.client.Error):
-            # Not running, or the supervisor has gone: either way what follows a stop finds whoever is left.
-            return
+        """Ask one process and its group to end, without waiting; nothing happens if it is not running."""
+        # If it is not running, or the supervisor has gone, then there is nothing to stop.
+        with contextlib.suppress(OSError, xmlrpc.client.Error):
+            self._rpc().stopProcess(f"{GROUP}:{name}", False)
 
-    def shutdown(self) -> None:
-        """Tell the supervisor to stop everything and itself; it does so after this call has returned."""
-        try:
-            self._rpc().shutdown()
-        except (OSError, xmlrpc.client.Error):
-            return
+    def shutdown(self, timeout: float) -> None:
+        """Stop everything and the supervisor itself, and wait for that, for ``timeout`` seconds at most."""
+        with contextlib.suppress(OSError, xmlrpc.client.Error, psutil.NoSuchProcess):
+            rpc = self._rpc()
+            supervisor = psutil.Process(rpc.getPID())
+            rpc.shutdown()
+            wait_for_end([supervisor], timeout)
 
     def log(self, name: str) -> Path:
         """Say where a process (or ``supervisord`` itself) writes what it prints."""

@@ -1,0 +1,1 @@
+"""Small state in a database: runs, sources, publications, requests, decisions and promotions."""

@@ -1,0 +1,178 @@
+"""The state database: its tables, its schema version and the way to it.
+
+SQLite by default, PostgreSQL in production. Times are ISO 8601 text in UTC and dates ISO text, so that both databases
+store and order them alike.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    select,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+schema = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("use_case", String, primary_key=True),
+    Column("uri", String, nullable=False),
+    Column("sha256", String, nullable=True),
+    Column("first_as_of", String, nullable=True),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("use_case", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("run_id", String, primary_key=True),
+    Column("as_of", String, nullable=True),
+    Column("run_mode", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("started_at", String, nullable=False),
+    Column("ended_at", String, nullable=True),
+    Column("outcome", String, nullable=True),
+    Column("reasons", JSON, nullable=False),
+    Column("details", JSON, nullable=False),
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("use_case", String, nullable=False),
+    Column("dataset", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("as_of", String, nullable=False),
+    Column("first_day", String, nullable=False),
+    Column("last_day", String, nullable=False),
+    Column("versions", JSON, nullable=False),
+    Column("rows_in", Integer, nullable=False),
+    Column("rows_published", Integer, nullable=False),
+    Column("rows_quarantined", Integer, nullable=False),
+    Column("simulated", Boolean, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("published_at", String, nullable=False),
+    UniqueConstraint("use_case", "dataset", "run_id"),
+)
+
+retrain_requests = Table(
+    "retrain_requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("use_case", String, nullable=False),
+    Column("as_of", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("evidence", String, nullable=False),
+    Column("columns", JSON, nullable=False),
+    Column("requested_by", String, nullable=False),
+    Column("requested_at", String, nullable=False),
+    Column("claimed_by", String, nullable=True),
+    Column("outcome", String, nullable=True),
+    UniqueConstraint("use_case", "evidence"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("use_case", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("as_of", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("decided_at", String, nullable=False),
+    UniqueConstraint("use_case", "kind", "run_id"),
+)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("use_case", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("previous_version", String, nullable=True),
+    Column("model_sha256", String, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("data_version", String, nullable=False),
+    Column("as_of", String, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("state", String, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("intended_at", String, nullable=False),
+    Column("done_at", String, nullable=True),
+)
+
+fences = Table(
+    "fences", metadata, Column("name", String, primary_key=True), Column("value", Integer, nullable=False)
+)
+
+
+class SchemaMismatch(RuntimeError):
+    """The database was written by another version of the project."""
+
+
+def now() -> str:
+    """This moment as ISO text in UTC, for records of when something was written; never for what day it is."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@lru_cache(maxsize=8)
+def connect(url: str) -> Engine:
+    """The engine for ``url``, with the schema in place. Connections are not pooled: tasks fork."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, poolclass=NullPool)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    from include.state.lock import hold_name  # the lock needs this module's tables
+
+    with hold_name(engine, "schema", timeout=60):
+        metadata.create_all(engine)
+        with engine.begin() as connection:
+            _check_version(connection, url)
+    return engine
+
+
+def _check_version(connection: Connection, url: str) -> None:
+    found = connection.execute(select(schema.c.version)).scalar()
+    if found is None:
+        connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+    elif found != SCHEMA_VERSION:
+        raise SchemaMismatch(f"{url} has schema {found}, this version of the project needs {SCHEMA_VERSION}")
+
+
+def _prepare_sqlite(connection: object, _record: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.close()

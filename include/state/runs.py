@@ -1,0 +1,136 @@
+"""The ledger of runs: each run opens one row with its first step and closes it whatever its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Engine, and_, insert, select, update
+
+from include.state import database as db
+
+Kind = Literal["ingest", "retrain", "monitor"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every step of a run is told; small enough to cross XCom as ``vars(run)``."""
+
+    use_case: str
+    kind: Kind
+    run_id: str
+    as_of: str
+    run_mode: str = "enabled"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    run_id: str
+    as_of: str | None
+    outcome: str | None
+    reason: str
+    reasons: tuple[str, ...]
+    details: dict[str, Any]
+    started_at: str
+    ended_at: str | None
+
+
+def _is(use_case: str, kind: str, run_id: str) -> Any:
+    return and_(db.runs.c.use_case == use_case, db.runs.c.kind == kind, db.runs.c.run_id == run_id)
+
+
+def open_row(engine: Engine, run: Run) -> None:
+    """Open the row of ``run``; a cleared run that starts again opens its old one anew."""
+    fresh = {"as_of": run.as_of, "run_mode": run.run_mode, "reason": run.reason, "ended_at": None, "outcome": None}
+    with engine.begin() as connection:
+        changed = connection.execute(
+            update(db.runs).where(_is(run.use_case, run.kind, run.run_id)).values(**fresh, reasons=[])
+        )
+        if changed.rowcount == 0:
+            connection.execute(
+                insert(db.runs).values(
+                    use_case=run.use_case,
+                    kind=run.kind,
+                    run_id=run.run_id,
+                    started_at=db.now(),
+                    reasons=[],
+                    details={},
+                    **fresh,
+                )
+            )
+
+
+def record(
+    engine: Engine, run: Run, outcome: str | None, reasons: list[str] | None = None, **details: Any
+) -> None:
+    """Write what is known so far: the outcome with its reasons, and details that are merged by name."""
+    with engine.begin() as connection:
+        row = connection.execute(
+            select(db.runs.c.details).where(_is(run.use_case, run.kind, run.run_id)).with_for_update()
+        ).one()
+        values: dict[str, Any] = {"details": {**row.details, **details}}
+        if outcome is not None:
+            values |= {"outcome": outcome, "reasons": reasons or []}
+        connection.execute(update(db.runs).where(_is(run.use_case, run.kind, run.run_id)).values(**values))
+
+
+def close_row(engine: Engine, use_case: str, kind: str, run_id: str, failed: list[str]) -> str:
+    """Close the row and return its outcome; a run without one ``FAILED``, and ``failed`` names its tasks."""
+    with engine.begin() as connection:
+        row = connection.execute(select(db.runs).where(_is(use_case, kind, run_id))).one()
+        reasons = list(row.reasons)
+        outcome = row.outcome
+        if outcome is None:
+            outcome = "FAILED"
+            reasons = [row.details["error"]] if "error" in row.details else []
+            reasons += [f"task {name} failed" for name in failed] or ["the run ended before its last task"]
+        connection.execute(
+            update(db.runs)
+            .where(_is(use_case, kind, run_id))
+            .values(outcome=outcome, reasons=reasons, ended_at=db.now())
+        )
+    return str(outcome)
+
+
+def close_dead(engine: Engine, run: Run) -> list[str]:
+    """Close the rows that earlier runs of this kind left open; return their run ids.
+
+    A DAG has one active run at a time, so a row that is still open when the next run starts has no run behind it.
+    """
+    with engine.begin() as connection:
+        left_open = and_(
+            db.runs.c.use_case == run.use_case,
+            db.runs.c.kind == run.kind,
+            db.runs.c.run_id != run.run_id,
+            db.runs.c.ended_at.is_(None),
+        )
+        dead = list(connection.execute(select(db.runs.c.run_id).where(left_open)).scalars())
+    for run_id in dead:
+        close_row(engine, run.use_case, run.kind, run_id, failed=[])
+    return dead
+
+
+def get(engine: Engine, use_case: str, kind: str, run_id: str) -> LedgerRow | None:
+    with engine.connect() as connection:
+        row = connection.execute(select(db.runs).where(_is(use_case, kind, run_id))).one_or_none()
+    return _ledger_row(row) if row else None
+
+
+def last(engine: Engine, use_case: str, kind: str) -> LedgerRow | None:
+    """The newest run of ``kind`` by the time it was opened."""
+    query = (
+        select(db.runs)
+        .where(db.runs.c.use_case == use_case, db.runs.c.kind == kind)
+        .order_by(db.runs.c.started_at.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(query).one_or_none()
+    return _ledger_row(row) if row else None
+
+
+def _ledger_row(row: Any) -> LedgerRow:
+    return LedgerRow(
+        row.run_id, row.as_of, row.outcome, row.reason, tuple(row.reasons), row.details, row.started_at, row.ended_at
+    )
