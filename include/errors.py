@@ -12,8 +12,13 @@ class DataRejected(Exception):
 
 
 class NothingToDo(Exception):
-    """A normal end before the last step (``UNCHANGED``, ``NO_NEW_DATA``…): what follows is skipped."""
+    """A normal end before the last step (``UNCHANGED``, ``REFUSED``…): what follows is skipped, the reasons are kept."""
 
-    def __init__(self, outcome: str, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, outcome: str, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
         self.outcome = outcome
+        self.reasons = reasons
+
+
+class BadRequest(Exception):
+    """The run's own parameters cannot be used; nothing was read or written."""

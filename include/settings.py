@@ -30,8 +30,6 @@ class Settings:
     mlflow_uri: str
     airflow_port: int
     mlflow_port: int
-    log_port: int
-    trigger_log_port: int
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -48,8 +46,6 @@ class Settings:
             mlflow_uri=environ.get("MODELOPS_MLFLOW_URI") or f"http://{HOST}:{mlflow_port}",
             airflow_port=_port(environ, "MODELOPS_AIRFLOW_PORT", 8080),
             mlflow_port=mlflow_port,
-            log_port=_port(environ, "MODELOPS_LOG_PORT", 8793),
-            trigger_log_port=_port(environ, "MODELOPS_TRIGGER_LOG_PORT", 8794),
         )
 
     def run_folder(self, use_case: str, run_id: str) -> Path:

@@ -41,6 +41,7 @@ HEAVY = (
     "deltalake",
 )
 
+
 def _forks_the_tasks() -> bool:
     """Tell whether this process is the scheduler of a LocalExecutor."""
     is_scheduler = sys.argv[1:2] == ["scheduler"]

@@ -31,6 +31,11 @@ def line(text: str) -> None:
     console.print(Text(f"  {text}"))
 
 
+def say(text: str) -> None:
+    """Print a line that stands for itself."""
+    console.print(Text(text))
+
+
 def error(text: str) -> None:
     """Print what went wrong, on stderr."""
     errors.print(Text(f"Error: {text}", style="red"))
@@ -54,5 +59,5 @@ def follow(api: AirflowApi, dag_id: str, run_id: str) -> str:
 
 def _task_line(task: TaskState) -> Text:
     state = task.state or ""
-    shown = Text("  ").append(f"{task.name:<32} ").append(f"{state.replace('_', ' '):<16}", style=STYLES.get(state, "dim"))
+    shown = Text(f"  {task.name:<32} ").append(f"{state.replace('_', ' '):<16}", style=STYLES.get(state, "dim"))
     return shown.append(f"{task.seconds:7.1f} s") if task.ended and task.seconds is not None else shown

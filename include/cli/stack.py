@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from include.cli.console import line
+from include.cli.console import say
 from include.settings import Settings
 from include.stack import StackError
 from include.stack.home import is_ours, remove_home
@@ -14,7 +14,7 @@ from include.stack.processes import stop
 
 def down(settings: Settings) -> int:
     """Stop every process of the stack."""
-    line("Stopped: no process and no port is left." if stop(settings, line) else "Nothing was running.")
+    say("Stopped: no process and no port is left." if stop(settings, say) else "Nothing was running.")
     return 0
 
 
@@ -33,6 +33,6 @@ def clean(settings: Settings) -> int:
     """Stop the stack and remove its home, if it is one that this project made."""
     if settings.home.exists() and not is_ours(settings.home):
         raise StackError(f"{settings.home} was not made by this project, so it is left alone.")
-    stop(settings, line)
-    line(f"Removed {settings.home}." if remove_home(settings) else "There is nothing to remove.")
+    stop(settings, say)
+    say(f"Removed {settings.home}." if remove_home(settings) else "There is nothing to remove.")
     return 0

@@ -1,7 +1,7 @@
 """A customer simulator: days of data with the schema, the quirks and the statistics of IBM's Telco churn sample.
 
 A customer is drawn trait by trait, each from a logistic model on the traits before it (plan, household, services,
-billing); charges follow from the services, and the churn label from a logistic model on all of it. Nothing is read from a file.
+billing); charges follow from the services, and the churn label from a logistic model on all of it. No file is read.
 """
 
 from __future__ import annotations
@@ -80,14 +80,14 @@ CHURN: Coefficients = {
     "tv": 0.31, "movies": 0.33, "paperless": 0.35, "electronic": 0.33,
 }  # fmt: skip
 
-# Dollars a month for each service and the spread around their sum; least squares on the same sample.
+# Dollars a month for each service and the spread around their sum; least squares on the same sample, rounded.
 PRICES: Coefficients = {
     "internet": 25.0, "fiber": 25.0, "phone": 20.0, "lines": 5.0, "security": 5.0, "backup": 5.0, "protection": 5.0,
     "support": 5.0, "tv": 10.0, "movies": 10.0,
 }  # fmt: skip
 PRICE_SPREAD = 1.02
 BILLING_SPREAD = 0.2  # of total charges around tenure x monthly charge, in monthly charges per square root of a month
-PRICE_STEP = 0.05
+PRICE_STEPS = 20  # to the dollar: charges are multiples of five cents
 
 # What each kind of drift changes; chosen, not fitted.
 COVARIATE_LOG_ODDS: Coefficients = {"fiber": 1.1, "term": -1.2, "paperless": 0.6}
@@ -121,11 +121,11 @@ class Drift:
 
 
 def simulate_day(day: dt.date, *, rows: int, seed: int, drift: Drift | None = None) -> pd.DataFrame:
-    """Customers observed on ``day`` with their labels: ``rows`` x Telco's 21 columns, typed as ``pd.read_csv`` types them.
+    """Customers observed on ``day``, with labels: ``rows`` x Telco's 21 columns, typed as ``pd.read_csv`` types them.
 
-    Charges are dollars, ``tenure`` is months, ``TotalCharges`` is text and blank where ``tenure`` is 0. The frame is a
-    function of the arguments alone; each day has its own random stream. Raises ``ValueError`` for a negative seed and
-    for ``rows`` outside 0 to 1,000,000.
+    Charges are in dollars, ``tenure`` is in months, ``TotalCharges`` is text, blank (" ") where ``tenure`` is 0. The
+    frame is a function of the arguments alone; each day has a random stream of its own, and ids do not repeat over
+    days. Raises ``ValueError`` for a negative seed and for ``rows`` outside 0 to 1,000,000.
     """
     if not 0 <= rows <= ID_ROWS:
         raise ValueError(f"rows must be from 0 to {ID_ROWS:,}, not {rows:,}")
@@ -166,8 +166,8 @@ class _Population:
     def draw(self, *names: str, among: Floats | float = 1.0) -> None:
         """Draw each trait in turn; customers outside ``among`` (0 or 1) do not have it."""
         for name in names:
-            hit = self.rng.random(self.size) < self.chance(TRAITS[name], self.shifts.get(name, 0.0))
-            self.traits[name] = hit * among
+            drawn = self.rng.random(self.size) < self.chance(TRAITS[name], self.shifts.get(name, 0.0))
+            self.traits[name] = np.where(drawn, among, 0.0)
 
 
 def _customers(rng: np.random.Generator, size: int, kind: DriftKind | None) -> pd.DataFrame:
@@ -225,8 +225,7 @@ def _charges(people: _Population, months: npt.NDArray[np.int64], factor: float) 
 
 
 def _to_price(dollars: Floats) -> Floats:
-    steps = round(1 / PRICE_STEP)
-    return np.round(dollars * steps) / steps
+    return np.round(dollars * PRICE_STEPS) / PRICE_STEPS
 
 
 def _frame(
@@ -255,7 +254,7 @@ def _frame(
             words("electronic", "Electronic check", "Mailed check"),
         ),
         "MonthlyCharges": monthly,
-        "TotalCharges": _texts(f"{dollars:.10g}" if month else " " for dollars, month in zip(total, months, strict=True)),
+        "TotalCharges": _texts(f"{dollars:.10g}" if dollars else " " for dollars in total),
         "Churn": np.where(churned, "Yes", "No"),
     }
     return pd.DataFrame(columns)
@@ -263,6 +262,8 @@ def _frame(
 
 def _more_churners(rng: np.random.Generator, pool: pd.DataFrame, rows: int) -> pd.DataFrame:
     """``rows`` of the pool, chosen by class alone: this raises the churn rate and keeps P(customer | churn)."""
+    if not rows:
+        return pool
     weight = np.where(pool["Churn"] == "Yes", PRIOR_ODDS_FACTOR, 1.0)
     kept = rng.choice(len(pool), size=rows, replace=False, p=weight / weight.sum())
     return pool.iloc[kept].reset_index(drop=True)

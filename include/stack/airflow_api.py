@@ -52,7 +52,7 @@ class TaskState:
 
 
 class AirflowApi:
-    """A session with Airflow; use it in a ``with`` statement. Logs in at the first call, and again when that expires."""
+    """A session with Airflow, for a ``with`` statement. It logs in at the first call, and again when that expires."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self.url = url
@@ -78,7 +78,7 @@ class AirflowApi:
                 self._call("GET", f"/api/v2/dags/{dag_id}")
                 return
             except AirflowApiError as error:
-                if error.status != 404:
+                if error.status != httpx.codes.NOT_FOUND:
                     raise
             problems = self._call("GET", "/api/v2/importErrors")["import_errors"]
             if problems:
@@ -98,7 +98,7 @@ class AirflowApi:
         try:
             self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
         except AirflowApiError as error:
-            if error.status != 409:
+            if error.status != httpx.codes.CONFLICT:
                 raise
 
     def run_state(self, dag_id: str, run_id: str) -> str:

@@ -44,6 +44,7 @@ def remove_home(settings: Settings) -> bool:
     if not is_ours(settings.home):
         raise StackError(f"{settings.home} was not made by this project, so it is left alone.")
     shutil.rmtree(settings.home)
+    shutil.rmtree(socket_path(settings).parent, ignore_errors=True)
     return True
 
 

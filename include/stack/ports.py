@@ -64,8 +64,8 @@ def is_taken(number: int) -> bool:
 def _by(number: int) -> str:
     """Name the process that listens, as far as this user may see it."""
     try:
-        listening = (c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr)
-        holder = next((c.pid for c in listening if c.laddr.port == number and c.pid), None)
+        listening = (c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+        holder = next((c.pid for c in listening if c.laddr[1:2] == (number,) and c.pid), None)
         if holder is None:
             return " by a process of another user"
         return f" by process {holder} ({psutil.Process(holder).name()})"

@@ -73,12 +73,17 @@ def _answers(client: httpx.Client, url: str) -> bool:
 
 
 def _raise_for_failed(supervisor: Supervisor, states: tuple[ProcessState, ...]) -> None:
-    failed = [p.name for p in states if p.state == "FATAL"]
+    failed = [process.name for process in states if process.state == "FATAL"]
     if failed:
-        ends = (f"{name} does not start. The end of {supervisor.log(name)}:\n{tail(supervisor.log(name))}" for name in failed)
-        raise StackError("\n".join(ends))
+        raise StackError(
+            "\n".join([f"Does not start: {', '.join(failed)}.", *(_end_of(supervisor, n) for n in failed)])
+        )
 
 
 def _late(supervisor: Supervisor, names: list[str]) -> str:
-    ends = (f"The end of {supervisor.log(name)}:\n{tail(supervisor.log(name))}" for name in names)
+    ends = (_end_of(supervisor, name) for name in names)
     return "\n".join([f"Not ready after {TIMEOUT_SECONDS:.0f} s: {', '.join(names)}.", *ends])
+
+
+def _end_of(supervisor: Supervisor, name: str) -> str:
+    return f"The end of {supervisor.log(name)}:\n{tail(supervisor.log(name))}"

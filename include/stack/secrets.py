@@ -45,8 +45,8 @@ def _read_or_make(path: Path, fresh: str) -> str:
     if not path.exists():
         draft = path.with_name(f"{path.name}.{os.getpid()}")
         draft.unlink(missing_ok=True)
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(fresh)
+        draft.touch(mode=0o600, exist_ok=False)
+        draft.write_text(fresh)
         try:
             os.link(draft, path)
         except FileExistsError:

@@ -1,0 +1,1 @@
+"""MLflow: what was tried, which versions there are, and which of them serves."""

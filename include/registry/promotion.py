@@ -1,0 +1,87 @@
+"""Promotion: intent, alias, done, under one lock of the state database.
+
+MLflow has no compare-and-set and the three writes are not atomic, so each promoter and each monitor first reconciles
+what an earlier one left open: the alias tells whether an intent took effect.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from mlflow import MlflowClient
+from sqlalchemy import Engine
+
+from include.registry import versions
+from include.state import promotions
+from include.state.lock import hold
+
+log = logging.getLogger(__name__)
+
+
+class ChampionChanged(Exception):
+    """The champion is no longer the one that the candidate was compared with; the next run compares anew."""
+
+
+@dataclass(frozen=True)
+class Candidacy:
+    """A registered version that passed the gate, and the champion it was judged against (None: a cold start)."""
+
+    version: str
+    compared_with: str | None
+    run_id: str
+    as_of: str
+    model_sha256: str
+    fingerprint: str
+    data_version: str
+    metrics: dict[str, Any]
+    reasons: list[str]
+
+
+def promote(engine: Engine, client: MlflowClient, use_case: str, candidacy: Candidacy) -> str | None:
+    """Make the version champion and return the version it replaced.
+
+    The same call again changes nothing. Raises ``ChampionChanged`` when somebody else promoted in between.
+    """
+    with hold(engine, f"promote {use_case}") as fence:
+        _reconcile(engine, client, use_case)
+        current = versions.alias(client, use_case)
+        if current == candidacy.version:
+            return candidacy.compared_with
+        if current != candidacy.compared_with:
+            raise ChampionChanged(
+                f"version {candidacy.version} was compared with champion {candidacy.compared_with}, "
+                f"but the champion is now {current}"
+            )
+        intent = promotions.intend(
+            engine,
+            use_case=use_case,
+            run_id=candidacy.run_id,
+            version=candidacy.version,
+            previous_version=current,
+            model_sha256=candidacy.model_sha256,
+            fingerprint=candidacy.fingerprint,
+            data_version=candidacy.data_version,
+            as_of=candidacy.as_of,
+            metrics=candidacy.metrics,
+            reasons=candidacy.reasons,
+            fence=fence,
+        )
+        client.set_registered_model_alias(use_case, versions.CHAMPION, candidacy.version)
+        promotions.finish(engine, intent)
+    log.info("%s: version %s replaces %s as champion", use_case, candidacy.version, current)
+    return current
+
+
+def reconcile(engine: Engine, client: MlflowClient, use_case: str) -> None:
+    """Close intents whose promoter died: ``done`` when the alias moved, else ``abandoned``."""
+    with hold(engine, f"promote {use_case}"):
+        _reconcile(engine, client, use_case)
+
+
+def _reconcile(engine: Engine, client: MlflowClient, use_case: str) -> None:
+    for intent in promotions.open_intents(engine, use_case):
+        took_effect = versions.alias(client, use_case) == intent.version
+        promotions.finish(engine, intent.id, "done" if took_effect else "abandoned")
+        log.warning("%s: open intent for version %s is %s", use_case, intent.version, "done" if took_effect else "abandoned")

@@ -1,0 +1,160 @@
+"""What the steps of every DAG share: the run they belong to, its ledger row, and how it opens and closes."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Engine
+
+from include import spec as specs
+from include.errors import BadRequest, DataRejected, NothingToDo
+from include.settings import Settings
+from include.spec import UseCase
+from include.state import requests, runs
+from include.state.database import connect
+from include.state.runs import Kind, Run
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Record = dict[str, Any]
+
+PARAMETERS = frozenset({"as_of", "reason", "run_mode"})
+RUN_MODES = ("enabled", "dry_run")
+ASSET_TRIGGERED = "asset_triggered"
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that a step needs: where things are, what the use case is, which run this is."""
+
+    settings: Settings
+    spec: UseCase
+    engine: Engine
+    run: Run
+
+    @property
+    def folder(self) -> Path:
+        """Where this run keeps its working files and reports."""
+        folder = self.settings.run_folder(self.run.use_case, f"{self.run.kind}-{self.run.run_id}")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def work_of(run: Record) -> Work:
+    """The work of the run that ``run`` (a ``Run`` as a mapping) describes."""
+    settings = Settings.from_environment()
+    spec = specs.find(run["use_case"], settings.use_case_folders)
+    return Work(settings, spec, connect(settings.state_url), Run(**run))
+
+
+def step(function: Callable[Concatenate[Work, P], R]) -> Callable[Concatenate[Record, P], R]:
+    """Give a step its work, and the ledger the reason when the step ends the run or fails."""
+
+    @functools.wraps(function)
+    def recorded(run: Record, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        work = work_of(run)
+        try:
+            return function(work, *args, **kwargs)
+        except NothingToDo as end:
+            runs.record(work.engine, work.run, end.outcome, list(end.reasons))
+            raise
+        except DataRejected as refusal:
+            runs.record(work.engine, work.run, "DATA_REJECTED", [f"{refusal.code}: {refusal}"])
+            raise
+        except Exception as error:  # recorded for the person who reads the ledger, and raised again for the retry
+            runs.record(work.engine, work.run, None, error=f"{function.__name__}: {type(error).__name__}: {error}")
+            raise
+
+    return recorded
+
+
+def open_run(
+    use_case: str,
+    kind: Kind,
+    run_id: str,
+    *,
+    conf: Mapping[str, Any],
+    run_type: str,
+    interval_end: datetime | None,
+    run_after: datetime,
+) -> Record:
+    """Resolve ``as_of``, claim what is pending, open the ledger row; return the run as every step needs it.
+
+    The order for ``as_of``: the parameter, the greatest of the claimed requests, the interval's end, run-after.
+    Raises ``BadRequest`` for parameters that cannot be used, before anything is read or written.
+    """
+    _check(conf)
+    settings = Settings.from_environment()
+    engine = connect(settings.state_url)
+    waiting = requests.pending(engine, use_case) + requests.claimed(engine, use_case, run_id)
+    woken = run_type == ASSET_TRIGGERED
+    as_of = _resolve_as_of(conf, interval_end, run_after, [r.as_of for r in waiting] if woken else [])
+    run = Run(use_case, kind, run_id, as_of, conf.get("run_mode") or "enabled", conf.get("reason") or run_type)
+    for dead in runs.close_dead(engine, run):
+        requests.settle(engine, use_case, dead, "FAILED")
+        log.warning("closed the ledger row of run %s, which ended without closing it", dead)
+    runs.open_row(engine, run)
+    if kind == "retrain":
+        run = _claim(engine, run, woken)
+    return vars(run)
+
+
+def _claim(engine: Engine, run: Run, woken: bool) -> Run:
+    claimed = requests.claim(engine, run)
+    if woken and not claimed:
+        reason = "a retrain request woke this run, but an earlier run has taken it"
+        runs.record(engine, run, "NOTHING_PENDING", [reason])
+        raise NothingToDo("NOTHING_PENDING", reason)
+    if not claimed:
+        return run
+    reasons = [run.reason] if run.reason != ASSET_TRIGGERED else []
+    reason = "; ".join([*reasons, *(request.reason for request in claimed)])
+    run = Run(**{**vars(run), "reason": reason})
+    runs.open_row(engine, run)
+    return run
+
+
+def _check(conf: Mapping[str, Any]) -> None:
+    if unknown := sorted(set(conf) - PARAMETERS):
+        raise BadRequest(f"unknown parameter(s) {', '.join(unknown)}; this DAG takes {', '.join(sorted(PARAMETERS))}")
+    if conf.get("as_of"):
+        try:
+            date.fromisoformat(conf["as_of"])
+        except (TypeError, ValueError) as error:
+            raise BadRequest(f"as_of is {conf['as_of']!r}; expected a date such as 2026-01-31") from error
+    if (conf.get("run_mode") or "enabled") not in RUN_MODES:
+        raise BadRequest(f"run_mode is {conf['run_mode']!r}; expected one of {', '.join(RUN_MODES)}")
+
+
+def _resolve_as_of(
+    conf: Mapping[str, Any], interval_end: datetime | None, run_after: datetime, claimed: list[str]
+) -> str:
+    if conf.get("as_of"):
+        return date.fromisoformat(conf["as_of"]).isoformat()
+    if claimed:
+        return max(claimed)
+    return (interval_end or run_after).date().isoformat()
+
+
+def close_run(use_case: str, kind: Kind, run_id: str, failed: list[str]) -> str:
+    """Close the ledger row whatever happened, settle what the run claimed, end its MLflow runs; return the outcome."""
+    settings = Settings.from_environment()
+    engine = connect(settings.state_url)
+    outcome = runs.close_row(engine, use_case, kind, run_id, failed)
+    requests.settle(engine, use_case, run_id, outcome)
+    if kind == "retrain":
+        from include.registry import tracking  # MLflow takes seconds to import; only this DAG needs it
+
+        run = Run(use_case, kind, run_id, "")
+        status = "FAILED" if outcome in ("FAILED", "DATA_REJECTED") else "FINISHED"
+        tracking.end_all(tracking.connect(settings.mlflow_uri), run, status)
+    log.info("%s %s: %s", kind, run_id, outcome)
+    return outcome

@@ -1,0 +1,161 @@
+"""The real stack, from a fresh home to the last process: started, used, hurt, mended, stopped in the middle of work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from include.settings import Settings
+from include.stack.airflow_api import AirflowApi
+from include.stack.members import members
+from include.stack.ports import is_taken, stack_ports
+from include.stack.processes import start, state, stop
+
+pytestmark = pytest.mark.e2e
+
+# Two DAGs: one that ends, and one whose task sleeps beside a child that left its session and its environment.
+DAGS = """
+import pendulum
+from airflow.sdk import dag, task
+
+@dag(schedule=None, start_date=pendulum.datetime(2024, 1, 1))
+def quick():
+    @task
+    def look():
+        import os, sys
+        return {"preloaded": "pandas" in sys.modules, "home": os.environ["MODELOPS_HOME"]}
+
+    @task
+    def check(seen):
+        import os
+        assert seen == {"preloaded": True, "home": os.environ["MODELOPS_HOME"]}, seen
+
+    check(look())
+
+@dag(schedule=None, start_date=pendulum.datetime(2024, 1, 1))
+def slow():
+    @task(retries=0)
+    def sleep():
+        import os, pathlib, subprocess, time
+        child = subprocess.Popen(["sleep", "900"], env={}, start_new_session=True)
+        note = pathlib.Path(os.environ["MODELOPS_HOME"]) / "pids"
+        note.with_suffix(".draft").write_text(f"{os.getpid()} {child.pid}")
+        note.with_suffix(".draft").rename(note)
+        time.sleep(900)
+
+    sleep()
+
+quick()
+slow()
+"""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Give a home, ports and a DAG folder of their own, and leave nothing behind."""
+    folder = tmp_path_factory.mktemp("stack")
+    dags = folder / "dags"
+    dags.mkdir()
+    (dags / "dags.py").write_text(textwrap.dedent(DAGS))
+    environ = {
+        "MODELOPS_HOME": str(folder / "home"),
+        "MODELOPS_DAGS_FOLDER": str(dags),
+        "MODELOPS_AIRFLOW_PORT": str(free_port()),
+        "MODELOPS_MLFLOW_PORT": str(free_port()),
+    }
+    settings = Settings.from_environment(environ)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODELOPS_DAGS_FOLDER", str(dags))
+        try:
+            start(settings)
+            yield settings
+        finally:
+            stop(settings)
+
+
+def test_a_run_is_followed_to_its_end_on_preloaded_libraries(settings: Settings) -> None:
+    with AirflowApi.of(settings) as api:
+        api.wait_for_dag("quick")
+        api.unpause("quick")
+        api.trigger("quick", "once", {})
+        api.trigger("quick", "once", {})
+        changes = [(task.name, task.state) for task in api.follow("quick", "once", timeout=120)]
+        assert api.run_state("quick", "once") == "success"
+    assert ("look", "success") in changes
+    assert changes[-1] == ("check", "success")
+
+
+def test_everything_listens_on_loopback_only(settings: Settings) -> None:
+    listening = {
+        connection.laddr[:2]
+        for process in members(settings)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {("127.0.0.1", port.number) for port in stack_ports(settings)}
+
+
+def test_a_second_start_changes_nothing(settings: Settings) -> None:
+    before = members(settings)
+    began = time.monotonic()
+    assert start(settings) is False
+    assert time.monotonic() - began < 5
+    assert members(settings) == before
+
+
+def test_a_half_dead_stack_is_mended(settings: Settings) -> None:
+    old = {process.name: process.pid for process in state(settings).processes}
+    victim = old["triggerer"]
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
+    assert start(settings) is True
+    now = state(settings)
+    assert now.running
+    assert {process.name: process.pid for process in now.processes}["triggerer"] != victim
+
+
+def test_a_dead_supervisor_leaves_nothing_in_the_way(settings: Settings) -> None:
+    orphans = members(settings)
+    os.kill(int((settings.home / "supervisor" / "supervisord.pid").read_text()), signal.SIGKILL)
+    assert start(settings) is True
+    assert state(settings).running
+    assert not orphans & members(settings)
+
+
+def test_stop_ends_tasks_and_their_children(settings: Settings) -> None:
+    with AirflowApi.of(settings) as api:
+        api.wait_for_dag("slow")
+        api.trigger("slow", "once", {})
+    note = settings.home / "pids"
+    deadline = time.monotonic() + 60
+    while not note.exists():
+        assert time.monotonic() < deadline, "the task has not started"
+        time.sleep(0.1)
+    task, child = (psutil.Process(int(pid)) for pid in note.read_text().split())
+    assert os.getpgid(task.pid) == task.pid, "the task does not lead a process group: this test proves nothing"
+
+    assert stop(settings) is True
+    assert members(settings) == set()
+    assert not [p for p in (task, child) if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert not [port for port in stack_ports(settings) if is_taken(port.number)]
+    assert stop(settings) is False
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_home_holds_all_state(settings: Settings) -> None:
+    kept = {path.name for path in Path(settings.home).iterdir()}
+    assert {"airflow", "mlflow", "logs", "secrets", "supervisor", "first_start"} <= kept

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import dataclasses
+import stat
+from pathlib import Path
+
+import pytest
+
+from include.settings import Settings
+from include.stack import StackError
+from include.stack.home import SOCKET_PATH_LIMIT, first_start, prepare_home, remove_home, socket_path, stack_id
+from include.stack.secrets import load_secrets
+
+
+def at(settings: Settings, home: Path) -> Settings:
+    return dataclasses.replace(settings, home=home)
+
+
+def test_a_home_is_private_and_can_be_prepared_again(settings: Settings) -> None:
+    prepare_home(settings)
+    assert stat.S_IMODE(settings.home.stat().st_mode) == 0o700
+
+
+def test_a_folder_of_others_is_neither_taken_nor_removed(settings: Settings, tmp_path: Path) -> None:
+    precious = tmp_path / "mine" / "thesis.txt"
+    precious.parent.mkdir()
+    precious.write_text("years of work")
+    foreign = at(settings, precious.parent)
+    with pytest.raises(StackError, match="holds files of others"):
+        prepare_home(foreign)
+    with pytest.raises(StackError, match="left alone"):
+        remove_home(foreign)
+    assert precious.read_text() == "years of work"
+
+
+def test_removing_takes_our_home_once(settings: Settings) -> None:
+    assert remove_home(settings)
+    assert not settings.home.exists()
+    assert not remove_home(settings)
+
+
+def test_first_start_is_written_once(settings: Settings) -> None:
+    (settings.home / "first_start").write_text("2024-01-02T03:04:05+00:00")
+    assert first_start(settings) == "2024-01-02T03:04:05+00:00"
+
+
+def test_the_socket_of_a_deep_home_is_elsewhere_and_its_own(settings: Settings, tmp_path: Path) -> None:
+    shallow = at(settings, Path("/srv/modelops"))
+    deep = at(settings, tmp_path / "d" / ("x" * 100))
+    other = at(settings, tmp_path / "d" / ("y" * 100))
+    assert socket_path(shallow).is_relative_to(shallow.home)
+    assert len(str(socket_path(deep))) <= SOCKET_PATH_LIMIT
+    assert socket_path(deep) != socket_path(other)
+
+
+def test_each_home_has_its_own_stack_id(settings: Settings, tmp_path: Path) -> None:
+    assert stack_id(settings) != stack_id(at(settings, tmp_path / "other"))
+
+
+def test_secrets_are_made_once_and_are_for_their_owner_only(settings: Settings) -> None:
+    made = load_secrets(settings)
+    assert load_secrets(settings) == made
+    files = list((settings.home / "secrets").iterdir())
+    assert len(files) == 4
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert made.password not in repr(made)
+
+
+def test_two_homes_share_no_secret(settings: Settings, tmp_path: Path) -> None:
+    one, other = load_secrets(settings), load_secrets(at(settings, tmp_path / "other"))
+    assert not set(dataclasses.astuple(one)) & set(dataclasses.astuple(other))
