@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -58,9 +59,19 @@ def first_start(settings: Settings) -> str:
 
     The DAGs take it as their ``start_date``: on a fresh home no schedule starts a run for a tick of the past.
     """
-    path = settings.home / "first_start"
-    with contextlib.suppress(FileExistsError), path.open("x") as file:
-        file.write(datetime.now(UTC).isoformat(timespec="seconds"))
+    return once(settings.home / "first_start", datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def once(path: Path, fresh: str) -> str:
+    """Return what is in ``path`` or, the first time, put ``fresh`` there, readable by the owner only.
+
+    It is linked into place whole: of several callers at a time the first one wins, and nobody reads half of it.
+    """
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=path.parent) as draft, contextlib.suppress(FileExistsError):
+            draft.write(fresh)
+            draft.flush()
+            os.link(draft.name, path)
     return path.read_text().strip()
 
 

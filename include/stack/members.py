@@ -77,6 +77,14 @@ def wait_for_end(processes: Iterable[psutil.Process], seconds: float) -> None:
         time.sleep(0.05)
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Tell whether a process runs; one that has ended and waits to be collected does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def describe(processes: Iterable[psutil.Process]) -> str:
     """One line for each process: its id and its command."""
     lines = []
@@ -94,11 +102,4 @@ def _leads_a_group(process: psutil.Process) -> bool:
 
 
 def _alive(processes: Iterable[psutil.Process]) -> set[psutil.Process]:
-    return {p for p in processes if _is_alive(p)}
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return {p for p in processes if is_alive(p)}

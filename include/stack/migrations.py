@@ -34,8 +34,9 @@ def migrate(settings: Settings) -> bool:
     todo = [m for m in _migrations(settings) if not m.database.is_file() or done.get(m.package) != version(m.package)]
     if not todo:
         return False
+    environment = process_environment(settings)
     with ThreadPoolExecutor(len(todo)) as pool:
-        list(pool.map(lambda migration: _run(migration, settings), todo))
+        list(pool.map(lambda migration: _run(migration, settings, environment), todo))
     draft = done_file.with_suffix(".draft")
     draft.write_text(json.dumps(done | {m.package: version(m.package) for m in todo}))
     draft.replace(done_file)
@@ -51,13 +52,13 @@ def _migrations(settings: Settings) -> list[Migration]:
     return migrations
 
 
-def _run(migration: Migration, settings: Settings) -> None:
+def _run(migration: Migration, settings: Settings, environment: dict[str, str]) -> None:
     migration.database.parent.mkdir(parents=True, exist_ok=True)
     log = settings.home / "logs" / f"{migration.command[0]}-migration.log"
     with log.open("w") as output:
         result = subprocess.run(
             [sys.executable, "-P", "-m", *migration.command],
-            env=process_environment(settings),
+            env=environment,
             cwd=migration.database.parent,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -93,7 +93,7 @@ def _start_anew(supervisor: Supervisor, say: Say) -> None:
 def _repair(supervisor: Supervisor, say: Say) -> None:
     for process in supervisor.states() or ():
         if not process.is_up:
-            say(f"{process.name} was {process.state.lower()}; starting it")
+            say(f"{process.name} had ended; starting it again")
             supervisor.start_process(process.name)
 
 

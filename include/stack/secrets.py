@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.settings import Settings
+from include.stack.home import once
 
 USER = "admin"
 
@@ -33,24 +33,8 @@ def load_secrets(settings: Settings) -> Secrets:
     passwords = folder / "airflow_passwords.json"
     return Secrets(
         passwords_file=passwords,
-        password=json.loads(_read_or_make(passwords, json.dumps({USER: secrets.token_urlsafe(12)})))[USER],
-        jwt_secret=_read_or_make(folder / "jwt_secret", secrets.token_urlsafe(64)),
-        api_secret_key=_read_or_make(folder / "api_secret_key", secrets.token_urlsafe(32)),
-        fernet_key=_read_or_make(folder / "fernet_key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()),
+        password=json.loads(once(passwords, json.dumps({USER: secrets.token_urlsafe(12)})))[USER],
+        jwt_secret=once(folder / "jwt_secret", secrets.token_urlsafe(64)),
+        api_secret_key=once(folder / "api_secret_key", secrets.token_urlsafe(32)),
+        fernet_key=once(folder / "fernet_key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()),
     )
-
-
-def _read_or_make(path: Path, fresh: str) -> str:
-    """Return what is in ``path``, or publish ``fresh`` there: linked into place whole, so the first writer wins."""
-    if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.unlink(missing_ok=True)
-        draft.touch(mode=0o600, exist_ok=False)
-        draft.write_text(fresh)
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text().strip()

@@ -19,7 +19,7 @@ from include.settings import Settings
 from include.stack import StackError
 from include.stack.environment import process_environment
 from include.stack.home import socket_path
-from include.stack.members import wait_for_end
+from include.stack.members import is_alive, wait_for_end
 from include.stack.programs import GROUP, log_file, supervisor_config
 
 # What of the caller's environment changes what the processes do, beside what Settings holds.
@@ -37,8 +37,11 @@ class ProcessState:
 
     @property
     def is_up(self) -> bool:
-        """Running, or on its way."""
-        return self.state in ("RUNNING", "STARTING")
+        """Running, or on its way; the supervisor notices the end of a process up to a second late."""
+        try:
+            return self.state in ("RUNNING", "STARTING") and is_alive(psutil.Process(self.pid))
+        except psutil.NoSuchProcess:
+            return False
 
 
 class Supervisor:
@@ -52,7 +55,7 @@ class Supervisor:
     def states(self) -> tuple[ProcessState, ...] | None:
         """Ask for the state of every process; ``None`` when no supervisor answers."""
         try:
-            answer = self._rpc().getAllProcessInfo()
+            answer = self._call("getAllProcessInfo")
         except (OSError, xmlrpc.client.Error):
             return None
         return tuple(ProcessState(p["name"], p["statename"], p["pid"] or None, p["start"]) for p in answer)
@@ -87,30 +90,31 @@ class Supervisor:
         return path.is_file() and path.read_text() == self._fingerprint()
 
     def start_process(self, name: str) -> None:
-        """Start one process that has ended or was given up."""
-        self._rpc().startProcess(f"{GROUP}:{name}", False)
+        """Start one process that has ended or was given up; the supervisor may have done so in the meantime."""
+        with contextlib.suppress(xmlrpc.client.Fault):
+            self._call("startProcess", f"{GROUP}:{name}", False)
 
     def stop_process(self, name: str) -> None:
         """Ask one process and its group to end, without waiting; nothing happens if it is not running."""
         # If it is not running, or the supervisor has gone, then there is nothing to stop.
         with contextlib.suppress(OSError, xmlrpc.client.Error):
-            self._rpc().stopProcess(f"{GROUP}:{name}", False)
+            self._call("stopProcess", f"{GROUP}:{name}", False)
 
     def shutdown(self, timeout: float) -> None:
         """Stop everything and the supervisor itself, and wait for that, for ``timeout`` seconds at most."""
         with contextlib.suppress(OSError, xmlrpc.client.Error, psutil.NoSuchProcess):
-            rpc = self._rpc()
-            supervisor = psutil.Process(rpc.getPID())
-            rpc.shutdown()
+            supervisor = psutil.Process(self._call("getPID"))
+            self._call("shutdown")
             wait_for_end([supervisor], timeout)
 
     def log(self, name: str) -> Path:
         """Say where a process (or ``supervisord`` itself) writes what it prints."""
         return log_file(self.settings, name)
 
-    def _rpc(self) -> Any:
+    def _call(self, method: str, *arguments: object) -> Any:
         transport = SupervisorTransport(serverurl=f"unix://{self.socket}")
-        return xmlrpc.client.ServerProxy("http://localhost", transport=transport).supervisor
+        with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as proxy:
+            return getattr(proxy.supervisor, method)(*arguments)
 
     def _fingerprint(self) -> str:
         consulted = {key: os.environ[key] for key in CONSULTED if key in os.environ}

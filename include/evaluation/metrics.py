@@ -1,0 +1,133 @@
+"""How good scores are on labelled rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy.stats import norm, rankdata
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
+
+LOWER_IS_BETTER = frozenset({"brier", "log_loss"})
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Figures of one model on ``n`` rows; NaN where the rows do not define one (a single class, no rows)."""
+
+    roc_auc: float
+    roc_auc_low: float
+    """Lower end of the 95 % interval; a constant score has the interval [0.5, 0.5]."""
+    roc_auc_high: float
+    average_precision: float
+    brier: float
+    log_loss: float
+    f1: float
+    precision: float
+    recall: float
+    lift_at_10: float
+    """Share of positives among the 10 % highest scores, divided by the base rate."""
+    n: int
+    positives: int
+    base_rate: float
+    threshold: float
+    """The score from which on f1, precision and recall count a row as positive."""
+
+    def as_dict(self) -> dict[str, float | int]:
+        """All fields by name."""
+        return asdict(self)
+
+
+def evaluate(labels: np.ndarray, scores: np.ndarray, threshold: float = 0.5) -> Metrics:
+    """Metrics of ``scores`` (probability of the positive class) against ``labels`` (0 or 1), both of shape (rows,).
+
+    Raises ``ValueError`` for unequal lengths, other labels, or scores that are not between 0 and 1.
+    """
+    labels, scores = _checked(labels, scores)
+    n, positives = len(labels), int(labels.sum())
+    chosen = (scores >= threshold).astype(int)
+    low, high = delong_interval(labels, scores)
+    return Metrics(
+        **{name: single(name, labels, scores) for name in _OF_SCORES},
+        roc_auc_low=low,
+        roc_auc_high=high,
+        **{name: function(labels, chosen) if n else math.nan for name, function in _OF_CHOICES.items()},
+        n=n,
+        positives=positives,
+        base_rate=positives / n if n else math.nan,
+        threshold=threshold,
+    )
+
+
+def single(metric: str, labels: np.ndarray, scores: np.ndarray) -> float:
+    """One metric of scores, or NaN where ``labels`` lacks a class that it needs."""
+    labels, scores = _checked(labels, scores)
+    function, needed = _OF_SCORES[metric]
+    if not len(labels) or not needed <= set(np.unique(labels).tolist()):
+        return math.nan
+    return float(function(labels, scores))
+
+
+def delong_interval(labels: np.ndarray, scores: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Interval of the ROC AUC by DeLong, cut to [0, 1]; NaN with fewer than two rows of a class.
+
+    The fast form by midranks: X. Sun and W. Xu, "Fast Implementation of DeLong's Algorithm for Comparing the Areas
+    Under Correlated Receiver Operating Characteristic Curves", IEEE Signal Processing Letters 21 (2014), 1389-1393.
+    """
+    positive, negative = scores[labels == 1], scores[labels == 0]
+    m, n = len(positive), len(negative)
+    if min(m, n) < 2:
+        return math.nan, math.nan
+    ranks = rankdata(np.concatenate([positive, negative]))
+    structural_positive = (ranks[:m] - rankdata(positive)) / n
+    structural_negative = 1 - (ranks[m:] - rankdata(negative)) / m
+    auc = structural_positive.mean()
+    error = math.sqrt(structural_positive.var(ddof=1) / m + structural_negative.var(ddof=1) / n)
+    half = norm.ppf((1 + level) / 2) * error
+    return float(max(0.0, auc - half)), float(min(1.0, auc + half))
+
+
+def lift(labels: np.ndarray, scores: np.ndarray, share: float = 0.1) -> float:
+    """Rate of positives in the top ``share`` of the rows over the base rate; of equal scores each counts in part."""
+    k = math.ceil(share * len(scores))
+    cut = np.sort(scores)[-k]
+    above, tied = scores > cut, scores == cut
+    found = labels[above].sum() + labels[tied].mean() * (k - above.sum())
+    return float(found / k / labels.mean())
+
+
+def _checked(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
+    if labels.shape != scores.shape or labels.ndim != 1:
+        raise ValueError(f"labels and scores must be of one length, got {labels.shape} and {scores.shape}")
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError("labels must be 0 or 1")
+    if not ((scores >= 0) & (scores <= 1)).all():  # NaN fails this, too
+        raise ValueError("scores must be probabilities between 0 and 1")
+    return labels.astype(int), scores
+
+
+_Function = Callable[[np.ndarray, np.ndarray], float]
+_BOTH, _POSITIVE, _ANY = frozenset({0, 1}), frozenset({1}), frozenset()
+_OF_SCORES: dict[str, tuple[_Function, frozenset[int]]] = {
+    "roc_auc": (roc_auc_score, _BOTH),
+    "average_precision": (average_precision_score, _POSITIVE),
+    "brier": (brier_score_loss, _ANY),
+    "log_loss": (lambda labels, scores: log_loss(labels, scores, labels=[0, 1]), _ANY),
+    "lift_at_10": (lift, _POSITIVE),
+}
+_OF_CHOICES: dict[str, _Function] = {
+    "f1": lambda labels, chosen: float(f1_score(labels, chosen, zero_division=0)),
+    "precision": lambda labels, chosen: float(precision_score(labels, chosen, zero_division=0)),
+    "recall": lambda labels, chosen: float(recall_score(labels, chosen, zero_division=0)),
+}

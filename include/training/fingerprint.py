@@ -1,0 +1,146 @@
+"""What makes two trainings, and two models, the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from include.features.build import source_path
+from include.spec import UseCase
+
+LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas")
+_PACKAGES = ("features", "training")
+
+
+def library_versions() -> dict[str, str]:
+    """Installed versions of the libraries that shape a model."""
+    return {name: version(name) for name in LIBRARIES}
+
+
+def training_fingerprint(
+    rows: pd.DataFrame, spec: UseCase, library_versions: Mapping[str, str], seed: int, threads: int
+) -> str:
+    """SHA-256 (hexadecimal) of everything a fitted model depends on: rows, spec, sources, versions, seed and threads.
+
+    Of ``rows`` the described columns, ``observed_at`` and the label (``label`` or the target's column) count; the order
+    of rows and columns does not. Raises ``ValueError`` without id, ``observed_at`` or label.
+    """
+    parts = {
+        "rows": rows_hash(rows, spec),
+        "spec": spec.model_dump(mode="json"),
+        "sources": {name: _digest(path.read_bytes()) for name, path in _sources(spec).items()},
+        "libraries": {name: library_versions[name] for name in LIBRARIES},
+        "seed": seed,
+        "threads": threads,
+    }
+    return _digest(json.dumps(parts, sort_keys=True).encode())
+
+
+def rows_hash(rows: pd.DataFrame, spec: UseCase) -> str:
+    """SHA-256 of the training rows in canonical order and types: int 1 and float 1.0 are equal, so are all nulls."""
+    labels = {"label", spec.target.column} & set(rows.columns)
+    missing = {spec.id, "observed_at"} - set(rows.columns)
+    if missing or not labels:
+        raise ValueError(f"training rows lack {', '.join(sorted(missing)) or 'a label'}")
+    names = sorted(set(rows.columns) & {*spec.columns, "observed_at", *labels})
+    columns = {name: _canonical_column(rows[name]) for name in names}
+    keys = [spec.id, "observed_at"]
+    # The columns after the key only matter where a key stands twice. lexsort takes the last as the first key.
+    order = np.lexsort([columns[name][0] for name in [*(n for n in names if n not in keys), *reversed(keys)]])
+    manifest = {name: [_digest(values[order].tobytes()), texts] for name, (values, texts) in columns.items()}
+    return _digest(json.dumps([len(rows), manifest], sort_keys=True).encode())
+
+
+def model_hash(pipeline: Pipeline) -> str:
+    """SHA-256 of a fitted model's parameters and arrays; equal models give equal hashes in every process.
+
+    Files of equal models differ in their bytes, so the hash is of the sorted lines of ``manifest_lines``.
+    """
+    return _digest("\n".join(sorted(manifest_lines(pipeline))).encode())
+
+
+def manifest_lines(value: Any, path: str = "model") -> Iterator[str]:
+    """One line for each leaf and each container below ``value``: path, type, and the value or its digest.
+
+    Raises ``TypeError`` for an object that cannot be described.
+    """
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    match value:
+        case None | bool() | int() | float() | complex() | str() | bytes() | np.generic():
+            yield f"{path} {kind} {value!r}"
+        case np.ndarray():
+            yield from _array_lines(value, path)
+        case dict():
+            yield f"{path} {kind} {len(value)}"
+            for key, item in value.items():
+                yield from manifest_lines(item, f"{path}[{key!r}]")
+        case list() | tuple():
+            yield f"{path} {kind} {len(value)}"
+            for number, item in enumerate(value):
+                yield from manifest_lines(item, f"{path}[{number}]")
+        case set() | frozenset():
+            yield f"{path} {kind} {sorted(map(repr, value))}"
+        case slice():
+            yield f"{path} {value!r}"
+        case type():
+            yield f"{path} type {value.__module__}.{value.__qualname__}"
+        case np.random.RandomState():
+            yield from manifest_lines(value.get_state(), f"{path}:{kind}")
+        case np.random.Generator():
+            yield from manifest_lines(value.bit_generator.state, f"{path}:{kind}")
+        case _ if callable(value) and hasattr(value, "__qualname__"):
+            yield f"{path} function {value.__module__}.{value.__qualname__}"
+        case _:
+            yield from manifest_lines(_state(value), f"{path}:{kind}")
+
+
+def _state(value: Any) -> Any:
+    if hasattr(value, "__dict__"):
+        # Not __getstate__: scikit-learn adds its version there, which is no part of the model.
+        return dict(vars(value))
+    state = value.__getstate__()
+    # Compiled classes without a Python state say in __reduce__ how they are made again.
+    return value.__reduce__()[1:] if state is None else state
+
+
+def _array_lines(array: np.ndarray, path: str) -> Iterator[str]:
+    yield f"{path} array {array.dtype.str} {array.shape}"
+    if array.dtype.names:
+        # Field by field: the padding between the fields is arbitrary memory.
+        for name in array.dtype.names:
+            yield from _array_lines(array[name], f"{path}.{name}")
+    elif array.dtype.hasobject:
+        yield from manifest_lines(array.ravel().tolist(), path)
+    else:
+        yield f"{path} bytes {_digest(np.ascontiguousarray(array).tobytes())}"
+
+
+def _canonical_column(series: pd.Series) -> tuple[np.ndarray, list[str]]:
+    """Values that sort and compare as bytes, and for text the distinct values they stand for."""
+    if isinstance(series.dtype, pd.DatetimeTZDtype) or series.dtype.kind == "M":
+        return pd.to_datetime(series, utc=True).dt.as_unit("ns").astype("int64").to_numpy(), []
+    if series.dtype.kind in "biuf":
+        numbers = series.to_numpy(dtype="<f8", na_value=np.nan) + 0.0  # -0.0 becomes 0.0
+        numbers[np.isnan(numbers)] = np.nan
+        return numbers, []
+    codes, texts = pd.factorize(series.astype("str").to_numpy(dtype=object, na_value=None), sort=True)
+    return codes.astype("<i8"), texts.tolist()
+
+
+def _sources(spec: UseCase) -> dict[str, Path]:
+    root = Path(__file__).parents[1]
+    ours = {f"{p.parent.name}/{p.name}": p for package in _PACKAGES for p in sorted((root / package).glob("*.py"))}
+    theirs = source_path(spec)
+    return ours | ({"use case/features.py": theirs} if theirs.is_file() else {})
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
