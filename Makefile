@@ -53,16 +53,18 @@ $(VENV)/.uv: requirements.txt
 	       "$$($(PYTHON) --version 2>&1 | tail -n 1 || true)." \
 	       "Install one of these (on Debian and Ubuntu together with its package, such as python3.12-venv)" \
 	       "and name it: make run PYTHON=python3.12" >&2; exit 1; }
-	@echo "Making the environment in $(VENV) (a few minutes the first time)"
+	@echo "Making the environment in $(VENV)"
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(VENV)/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.txt
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.uv requirements.txt
+	@echo "Installing what requirements.txt locks (1.6 GB; a minute or a few)"
 	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@echo "Installing the tools for tests and checks"
 	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.txt
 	@touch $@

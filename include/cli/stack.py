@@ -26,7 +26,8 @@ def logs(settings: Settings, names: Sequence[str], follow: bool) -> int:
     if not chosen:
         there = ", ".join(file.stem for file in files)
         raise StackError(f"No such log; there are: {there}." if files else f"There are no logs in {folder} yet.")
-    os.execvp("tail", ["tail", "-n", "30", *(["-F"] if follow else []), *map(str, chosen)])
+    # tail takes this process's place, so that Ctrl-C ends it without a word of ours.
+    os.execvp("tail", ["tail", "-n", "30", *(["-F"] if follow else []), *map(str, chosen)])  # noqa: S606
 
 
 def clean(settings: Settings) -> int:

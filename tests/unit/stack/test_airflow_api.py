@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(payload)
 
-    do_GET = do_POST = do_PATCH = answer
+    do_GET = do_POST = do_PATCH = answer  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep the test's output clean."""
@@ -64,7 +64,9 @@ def api(airflow: FakeAirflow) -> Iterator[AirflowApi]:
         yield api
 
 
-def row(task_id: str, state: str | None, *, index: int = -1, label: str | None = None, tries: int = 1) -> dict[str, Any]:
+def row(
+    task_id: str, state: str | None, *, index: int = -1, label: str | None = None, tries: int = 1
+) -> dict[str, Any]:
     return {
         "task_id": task_id,
         "map_index": index,
@@ -108,9 +110,9 @@ def test_errors_name_url_status_and_detail(airflow: FakeAirflow, api: AirflowApi
 
 
 def test_a_server_that_is_away_is_named() -> None:
-    with AirflowApi("http://127.0.0.1:1", "admin", "secret") as api:
-        with pytest.raises(AirflowApiError, match="http://127.0.0.1:1/auth/token: no answer"):
-            api.unpause("churn_ingest")
+    no_answer = pytest.raises(AirflowApiError, match=r"http://127\.0\.0\.1:1/auth/token: no answer")
+    with AirflowApi("http://127.0.0.1:1", "admin", "secret") as api, no_answer:
+        api.unpause("churn_ingest")
 
 
 def test_a_dag_file_with_an_error_ends_the_waiting(airflow: FakeAirflow, api: AirflowApi) -> None:

@@ -1,0 +1,56 @@
+"""What was known at an ``as_of``: the observations of a stretch of days and the labels known before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pandas as pd
+
+from include.data import tables
+from include.data.calendar import midnight
+from include.spec import UseCase
+from include.state.publications import Publication
+
+OBSERVED, KNOWN, AS_OF, LABEL = "observed_at", "known_at", "as_of", "label"
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The published tables of one use case, at the versions that ``publication`` names."""
+
+    uri: str
+    spec: UseCase
+    publication: Publication
+
+    def observations(self, first_day: date, as_of: date) -> pd.DataFrame:
+        """Rows observed from ``first_day`` on and before ``as_of``, as then known, ordered by time and id."""
+        rows = self._read("customers", as_of, [(OBSERVED, ">=", midnight(first_day)), (OBSERVED, "<", midnight(as_of))])
+        return self._newest(rows, [self.spec.id, OBSERVED])
+
+    def labels(self, as_of: date) -> pd.DataFrame:
+        """Labels known before ``as_of``: id, observed_at, label (1.0 or 0.0), known_at."""
+        if "labels" not in self.publication.versions:
+            return pd.DataFrame(columns=[self.spec.id, OBSERVED, LABEL, KNOWN])
+        rows = self._read("labels", as_of, [(KNOWN, "<", midnight(as_of))])
+        return self._newest(rows, [self.spec.id, OBSERVED])
+
+    def labelled(self, first_day: date, as_of: date) -> pd.DataFrame:
+        """Observations joined with their labels; ``label`` is NaN where none is known yet."""
+        keys = [self.spec.id, OBSERVED]
+        labels = self.labels(as_of)[[*keys, LABEL]]
+        return self.observations(first_day, as_of).merge(labels, on=keys, how="left", validate="one_to_one")
+
+    def _read(self, table: str, as_of: date, filters: list[tuple[str, str, object]]) -> pd.DataFrame:
+        uri = tables.table_uri(self.uri, self.spec.name, table)
+        known = (AS_OF, "<=", as_of.isoformat())
+        return tables.read(uri, self.publication.versions[table], filters=[*filters, known])
+
+    def _newest(self, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+        """A corrected row replaces the one it corrects, from the correction's ``as_of`` on."""
+        ordered = rows.sort_values([OBSERVED, self.spec.id, AS_OF], kind="stable")
+        return ordered.drop_duplicates(keys, keep="last").reset_index(drop=True)
+
+
+def window_start(as_of: date, days: int) -> date:
+    return as_of - timedelta(days=days)

@@ -1,0 +1,439 @@
+"""The steps of ``<use case>_retrain``: from a window of published days to a champion, or to the reason why not."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.types.schema import ColSpec, Schema
+
+from include.data import sources as data_sources
+from include.data import tables
+from include.data.window import AS_OF, LABEL, OBSERVED, Lake, window_start
+from include.errors import DataRejected, NothingToDo
+from include.evaluation import figures, gate
+from include.evaluation.metrics import Metrics, evaluate
+from include.features import build as features
+from include.monitoring.baseline import make_baseline
+from include.registry import promotion, tracking, versions
+from include.registry.promotion import Candidacy, ChampionChanged
+from include.state import decisions, promotions, publications, runs
+from include.state import sources as source_rows
+from include.state.publications import Publication
+from include.steps.ledger import Record, Work, step
+from include.training import package, search
+from include.training import split as splitting
+from include.training.fingerprint import library_versions, training_fingerprint
+from include.training.window import judge_window
+
+log = logging.getLogger(__name__)
+
+GATE_OUTCOMES = {"FAIL": "REFUSED", "NOT_EVALUATED": "NOT_EVALUATED"}
+
+
+@step
+def validate_window(work: Work) -> Record:
+    """Judge the training window: volume, freshness, label coverage, shift guard."""
+    publication = publications.latest(work.engine, work.run.use_case, "data", work.run.as_of)
+    if publication is None:
+        raise DataRejected(
+            "NO_DATA", f"nothing was published up to {work.run.as_of}; run {work.run.use_case}_ingest for that day first"
+        )
+    frame = _window(work, publication)
+    champion = _champion(work)
+    verdict = judge_window(
+        frame,
+        work.spec,
+        as_of=date.fromisoformat(work.run.as_of),
+        label_delay=data_sources.label_delay(_source_uri(work), work.spec),
+        last_day=date.fromisoformat(publication.last_day),
+        grows=data_sources.kind_of(_source_uri(work)) != "replay",
+        baseline=champion.baseline_frame() if champion else None,
+    )
+    evidence = {**verdict.facts, "data_version": publication.data_version, "simulated": publication.simulated}
+    reasons = [f"{code}: {message}" for code, message in verdict.faults]
+    decisions.record(work.engine, work.run, "window", "REFUSED" if reasons else "PASS", reasons, evidence)
+    runs.record(work.engine, work.run, None, data_version=publication.data_version, simulated=publication.simulated)
+    if verdict.faults:
+        raise DataRejected(verdict.faults[0][0], "; ".join(message for _, message in verdict.faults))
+    return {"publication": publication.run_id, "data_version": publication.data_version, **verdict.facts}
+
+
+@step
+def build_features(work: Work, window: Record) -> Record:
+    """Add what is missing to the feature store and write the labelled matrix of this run."""
+    publication = _publication(work, window)
+    frame = _window(work, publication)
+    labelled = frame[frame[LABEL].notna()].reset_index(drop=True)
+    version = features.feature_version(work.spec)
+    matrix = features.build(labelled, work.spec)
+    _store_features(work, publication, labelled, matrix, version)
+    keys = labelled[[work.spec.id, OBSERVED, LABEL]].add_prefix("key_")
+    path = work.folder / "matrix.parquet"
+    _write_parquet(pd.concat([keys, matrix], axis=1), path)
+    return {"matrix": str(path), "feature_version": version, "publication": publication.run_id}
+
+
+@step
+def compare_with_last_training(work: Work, matrix: Record) -> Record:
+    """End the run as ``UNCHANGED`` when this very training was judged before against the same champion."""
+    rows, _ = _split(work, matrix)
+    threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    fingerprint = training_fingerprint(rows, work.spec, library_versions(), work.spec.training.seed, threads)
+    client = tracking.connect(work.settings.mlflow_uri)
+    promotion.reconcile(work.engine, client, work.run.use_case)
+    champion = versions.alias(client, work.run.use_case)
+    _end_if_unchanged(work, fingerprint, champion)
+    tags = {
+        "as_of": work.run.as_of,
+        "run_mode": work.run.run_mode,
+        "reason": work.run.reason,
+        "fingerprint": fingerprint,
+        "feature_version": matrix["feature_version"],
+        "data_version": _publication(work, matrix).data_version,
+    }
+    mlflow_run = tracking.parent_run(client, work.run, tags)
+    runs.record(work.engine, work.run, None, fingerprint=fingerprint, mlflow_run=mlflow_run)
+    return {**matrix, "fingerprint": fingerprint, "mlflow_run": mlflow_run, "champion": champion}
+
+
+@step
+def train(work: Work, training: Record, candidate: str) -> Record:
+    """Search and fit one candidate on the training rows; its package waits in the run's folder."""
+    frame, labels, observed = _training_part(work, training)
+    chosen = work.spec.training.candidates[candidate]
+    client = tracking.connect(work.settings.mlflow_uri)
+    child = tracking.candidate_run(client, work.run, training["mlflow_run"], candidate, {"kind": chosen.kind})
+    with tracking.finishing(client, child):
+        found = search.search(frame, labels, observed, chosen, work.spec)
+        pipeline = search.fit(frame, labels, chosen, found.params, work.spec)
+        folder = work.folder / "candidates" / candidate
+        manifest = package.save(folder, pipeline, _provenance(work, training, candidate, found.params, observed))
+        trials = {f"trial_{n}_cv": trial.mean for n, trial in enumerate(found.scores_per_trial)}
+        tracking.log(
+            client,
+            child,
+            params=found.params,
+            metrics={f"cv_{work.spec.training.selection_metric}": found.score, "search_seconds": found.seconds, **trials},
+            tags={"model_sha256": manifest.model_sha256},
+        )
+    log.info("%s: %s %.4f with %s", candidate, work.spec.training.selection_metric, found.score, found.params)
+    return {"candidate": candidate, "score": found.score, "package": str(folder)}
+
+
+@step
+def select(work: Work, trained: list[Record]) -> Record:
+    """Pick the challenger by its score in the folds; the hold-out has no say in it."""
+    lower = work.spec.training.selection_metric in search.LOWER_IS_BETTER
+    best = (min if lower else max)(trained, key=lambda record: record["score"])
+    missing = sorted(set(work.spec.training.candidates) - {record["candidate"] for record in trained})
+    scores = {record["candidate"]: round(record["score"], 5) for record in trained}
+    runs.record(work.engine, work.run, None, challenger=best["candidate"], cv_scores=scores, failed_candidates=missing)
+    return {"challenger": best["candidate"], "packages": {r["candidate"]: r["package"] for r in trained}}
+
+
+@step
+def evaluate_challenger(work: Work, training: Record, selected: Record) -> Record:
+    """Score challenger and champion on the same hold-out rows, and a dummy that knows only the base rate."""
+    raw, split = _split(work, training, part="holdout")
+    matrix, labels = _holdout_part(work, training)
+    train_labels = _training_part(work, training)[1]
+    challenger = package.load(Path(selected["packages"][selected["challenger"]]))
+    scores = {"challenger": challenger.score(matrix)}
+    metrics = {
+        "challenger": evaluate(labels, scores["challenger"]),
+        "dummy": evaluate(labels, np.full(len(labels), train_labels.mean())),
+    }
+    obstacle = _score_champion(work, training, raw, labels, split.holdout_from, scores, metrics)
+    pd.DataFrame(scores).to_parquet(work.folder / "holdout_scores.parquet", index=False)
+    figures.draw(labels, scores, work.folder / "figures")
+    return {
+        "metrics": {name: found.as_dict() for name, found in metrics.items()},
+        "obstacle": obstacle and {"code": obstacle.code, "message": obstacle.message},
+        "holdout_from": split.holdout_from.date().isoformat(),
+        "champion": training["champion"],
+    }
+
+
+@step
+def judge(work: Work, training: Record, selected: Record, evaluation: Record) -> Record:
+    """Form the verdict, write it as an artifact, and only then look at the other candidates' hold-out figures."""
+    metrics = {name: Metrics(**values) for name, values in evaluation["metrics"].items()}
+    obstacle = evaluation["obstacle"] and gate.Reason(**evaluation["obstacle"])
+    verdict = gate.judge(
+        metrics["challenger"], metrics.get("champion"), metrics["dummy"], work.spec.gate, not_evaluated=obstacle
+    )
+    (work.folder / "verdict.json").write_text(verdict.to_json(), encoding="utf-8")
+    reasons = [f"{reason.code}: {reason.message}" for reason in verdict.reasons]
+    evidence = {
+        "fingerprint": training["fingerprint"],
+        "champion": evaluation["champion"],
+        "challenger": selected["challenger"],
+        "metrics": evaluation["metrics"],
+        "holdout_from": evaluation["holdout_from"],
+        "others": _other_candidates(work, training, selected),
+    }
+    decisions.record(work.engine, work.run, "gate", verdict.outcome.value, reasons, evidence)
+    runs.record(work.engine, work.run, None, verdict=verdict.outcome.value, metrics=evaluation["metrics"])
+    _log_evaluation(work, training, evaluation, verdict.outcome.value)
+    log.info("gate: %s", verdict.summary)
+    return {"verdict": verdict.outcome.value, "reasons": reasons}
+
+
+@step
+def register(work: Work, training: Record, selected: Record, evaluation: Record, verdict: Record) -> Record:
+    """Complete the package and register it as ``challenger``; a refused one ends the run here."""
+    if verdict["verdict"] in GATE_OUTCOMES:
+        raise NothingToDo(GATE_OUTCOMES[verdict["verdict"]], *verdict["reasons"])
+    if work.run.run_mode == "dry_run":
+        raise NothingToDo("DRY_RUN", "run_mode is dry_run: judged, nothing registered", *verdict["reasons"])
+    folder = work.folder / "package"
+    model = package.load(Path(selected["packages"][selected["challenger"]]))
+    manifest = package.save(folder, model.pipeline, _as_provenance(model), _package_files(work, training, model))
+    client = tracking.connect(work.settings.mlflow_uri)
+    data_version = _publication(work, training).data_version
+    tags = {
+        "fingerprint": training["fingerprint"],
+        "model_sha256": manifest.model_sha256,
+        "data_version": data_version,
+        "as_of": work.run.as_of,
+        "candidate": manifest.candidate,
+        "simulated": str(_publication(work, training).simulated).lower(),
+    }
+    version = versions.register(client, work.run.use_case, folder, training["mlflow_run"], tags)
+    client.set_registered_model_alias(work.run.use_case, versions.CHALLENGER, version)
+    return {
+        "version": version,
+        "model_sha256": manifest.model_sha256,
+        "data_version": data_version,
+        "metrics": evaluation["metrics"]["challenger"],
+        "champion": evaluation["champion"],
+        "reasons": verdict["reasons"],
+        "fingerprint": training["fingerprint"],
+    }
+
+
+@step
+def promote(work: Work, registered: Record) -> Record:
+    """Make the registered version champion, if the champion is still the one it was compared with."""
+    client = tracking.connect(work.settings.mlflow_uri)
+    candidacy = Candidacy(
+        version=registered["version"],
+        compared_with=registered["champion"],
+        run_id=work.run.run_id,
+        as_of=work.run.as_of,
+        model_sha256=registered["model_sha256"],
+        fingerprint=registered["fingerprint"],
+        data_version=registered["data_version"],
+        metrics=registered["metrics"],
+        reasons=registered["reasons"],
+    )
+    try:
+        replaced = promotion.promote(work.engine, client, work.run.use_case, candidacy)
+    except ChampionChanged as change:
+        raise NothingToDo("CHAMPION_CHANGED", str(change)) from change
+    what = f"replaces version {replaced}" if replaced else "is the first champion"
+    reasons = [f"version {registered['version']} {what}", *registered["reasons"]]
+    runs.record(work.engine, work.run, "PROMOTED", reasons, version=registered["version"])
+    return {"version": registered["version"], "replaced": replaced}
+
+
+# What the steps share.
+
+
+def _champion(work: Work) -> package.LoadedModel | None:
+    client = tracking.connect(work.settings.mlflow_uri)
+    version = versions.alias(client, work.run.use_case)
+    if version is None:
+        return None
+    return versions.fetch(client, work.run.use_case, version, work.settings.home / "models")
+
+
+def _source_uri(work: Work) -> str:
+    row = source_rows.get(work.engine, work.run.use_case)
+    return row.uri if row else work.spec.source.uri
+
+
+def _publication(work: Work, record: Record) -> Publication:
+    publication = publications.of_run(work.engine, work.run.use_case, "data", record["publication"])
+    if publication is None:
+        raise LookupError(f"the publication of run {record['publication']} is gone from the state database")
+    return publication
+
+
+def _window(work: Work, publication: Publication) -> pd.DataFrame:
+    as_of = date.fromisoformat(work.run.as_of)
+    lake = Lake(work.settings.lake_uri, work.spec, publication)
+    return lake.labelled(window_start(as_of, work.spec.training.split.window_days), as_of)
+
+
+def _split(work: Work, record: Record, part: str = "train") -> tuple[pd.DataFrame, splitting.Split]:
+    """The labelled raw rows of one part, with the split that made it."""
+    frame = _window(work, _publication(work, record))
+    labelled = frame[frame[LABEL].notna()].reset_index(drop=True)
+    split = splitting.split(labelled, work.spec.training.split)
+    return labelled[getattr(split, part)].reset_index(drop=True), split
+
+
+def _matrix(work: Work, training: Record) -> tuple[pd.DataFrame, pd.DataFrame, splitting.Split]:
+    whole = pd.read_parquet(training["matrix"])
+    keys = whole.filter(like="key_").rename(columns=lambda name: name.removeprefix("key_"))
+    return whole[list(work.spec.feature_types)], keys, splitting.split(keys, work.spec.training.split)
+
+
+def _training_part(work: Work, training: Record) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
+    matrix, keys, split = _matrix(work, training)
+    return (
+        matrix[split.train].reset_index(drop=True),
+        keys[LABEL].to_numpy()[split.train],
+        keys[OBSERVED][split.train].reset_index(drop=True),
+    )
+
+
+def _holdout_part(work: Work, training: Record) -> tuple[pd.DataFrame, np.ndarray]:
+    matrix, keys, split = _matrix(work, training)
+    return matrix[split.holdout].reset_index(drop=True), keys[LABEL].to_numpy()[split.holdout]
+
+
+def _store_features(
+    work: Work, publication: Publication, labelled: pd.DataFrame, matrix: pd.DataFrame, version: str
+) -> None:
+    """Append the rows that the store does not have yet under this feature version."""
+    dataset = f"features_{version}"
+    uri = tables.table_uri(work.settings.lake_uri, work.run.use_case, dataset)
+    keys = [work.spec.id, OBSERVED]
+    rows = pd.concat([labelled[keys], matrix.drop(columns=keys, errors="ignore")], axis=1)
+    known = tables.current_version(uri)
+    if known is not None:
+        present = tables.read(uri, known, columns=keys).set_index(keys).index
+        rows = rows[~rows.set_index(keys).index.isin(present)]
+    if len(rows):
+        rows = rows.assign(**{AS_OF: work.run.as_of, "feature_version": version})
+        written = tables.append(work.engine, uri, rows, f"{work.run.kind}/{work.run.run_id}")
+        publications.publish(
+            work.engine,
+            Publication(
+                use_case=work.run.use_case,
+                dataset=dataset,
+                run_id=work.run.run_id,
+                as_of=work.run.as_of,
+                first_day=str(rows[OBSERVED].min().date()),
+                last_day=str(rows[OBSERVED].max().date()),
+                versions={dataset: written},
+                rows_in=len(labelled),
+                rows_published=len(rows),
+                rows_quarantined=0,
+                simulated=publication.simulated,
+            ),
+        )
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    temporary = path.with_suffix(".part")
+    frame.to_parquet(temporary, index=False)
+    temporary.replace(path)
+
+
+def _end_if_unchanged(work: Work, fingerprint: str, champion: str | None) -> None:
+    for earlier in decisions.of_kind(work.engine, work.run.use_case, "gate"):
+        if earlier.run_id == work.run.run_id or earlier.evidence["fingerprint"] != fingerprint:
+            continue
+        promoted = {p.version for p in promotions.history(work.engine, work.run.use_case) if p.run_id == earlier.run_id}
+        if champion in promoted or earlier.evidence["champion"] == champion:
+            again = f"the same rows, spec, code and versions as in run {earlier.run_id}, which ended {earlier.outcome}"
+            runs.record(work.engine, work.run, None, fingerprint=fingerprint, metrics=earlier.evidence["metrics"])
+            raise NothingToDo("UNCHANGED", again, *earlier.reasons)
+
+
+def _provenance(
+    work: Work, training: Record, candidate: str, params: dict[str, Any], observed: pd.Series
+) -> package.Provenance:
+    return package.Provenance(
+        use_case=work.run.use_case,
+        candidate=candidate,
+        kind=work.spec.training.candidates[candidate].kind,
+        params=params,
+        feature_types=work.spec.feature_types,
+        trained_from=observed.min().date().isoformat(),
+        trained_until=(observed.max().date() + timedelta(days=1)).isoformat(),
+        fingerprint=training["fingerprint"],
+        feature_version=training["feature_version"],
+        library_versions=library_versions(),
+    )
+
+
+def _as_provenance(model: package.LoadedModel) -> package.Provenance:
+    return package.Provenance(**{name: getattr(model.manifest, name) for name in package.Provenance.model_fields})
+
+
+def _package_files(work: Work, training: Record, model: package.LoadedModel) -> dict[str, bytes]:
+    """What goes into the package beside the model: signature, baseline, verdict and spec."""
+    labelled = _split(work, training)[0]
+    holdout, _ = _split(work, training, part="holdout")
+    # Scores of rows that the model was fitted on are too sure of themselves to compare live scores with.
+    scores = np.concatenate([np.full(len(labelled), np.nan), model.score(_holdout_part(work, training)[0])])
+    rows = pd.concat([labelled, holdout], ignore_index=True)
+    baseline = work.folder / "baseline"
+    made = make_baseline(rows, scores, rows[LABEL].to_numpy(), work.spec, work.spec.training.seed)
+    made.save(baseline)
+    inputs = Schema([ColSpec("double" if kind == "number" else "string", name) for name, kind in work.spec.feature_types.items()])
+    signature = ModelSignature(inputs=inputs, outputs=Schema([ColSpec("double", "score")]))
+    described = {"flavors": {"skops": {"data": "model.skops"}}, "signature": signature.to_dict()}
+    return {
+        "MLmodel": json.dumps(described, indent=2).encode(),  # JSON is YAML
+        "verdict.json": (work.folder / "verdict.json").read_bytes(),
+        "spec.yaml": (work.spec.folder / "spec.yaml").read_bytes(),
+        "features.py.txt": features.source_path(work.spec).read_bytes(),
+        **{path.name: path.read_bytes() for path in sorted(baseline.iterdir())},
+    }
+
+
+def _score_champion(
+    work: Work,
+    training: Record,
+    holdout: pd.DataFrame,
+    labels: np.ndarray,
+    holdout_from: pd.Timestamp,
+    scores: dict[str, np.ndarray],
+    metrics: dict[str, Metrics],
+) -> gate.Reason | None:
+    """Add the champion's scores and metrics; return why it cannot be judged on these rows, if so."""
+    if training["champion"] is None:
+        return None
+    client = tracking.connect(work.settings.mlflow_uri)
+    try:
+        champion = versions.fetch(client, work.run.use_case, training["champion"], work.settings.home / "models")
+    except package.PackageRefused as refusal:
+        return gate.Reason("CHAMPION_DAMAGED", str(refusal))
+    if pd.Timestamp(champion.manifest.trained_until, tz="UTC") > holdout_from:
+        message = f"version {training['champion']} was trained until {champion.manifest.trained_until}, the hold-out starts {holdout_from.date()}"
+        return gate.Reason("CHAMPION_SAW_HOLDOUT", message)
+    built = features.build(holdout, work.spec)
+    if missing := sorted(set(champion.manifest.feature_types) - set(built.columns)):
+        return gate.Reason("CHAMPION_CANNOT_SCORE", f"version {training['champion']} needs {', '.join(missing)}")
+    scores["champion"] = champion.score(built[list(champion.manifest.feature_types)])
+    metrics["champion"] = evaluate(labels, scores["champion"])
+    return None
+
+
+def _other_candidates(work: Work, training: Record, selected: Record) -> dict[str, float]:
+    matrix, labels = _holdout_part(work, training)
+    others = {name: path for name, path in selected["packages"].items() if name != selected["challenger"]}
+    return {name: round(evaluate(labels, package.load(Path(path)).score(matrix)).roc_auc, 5) for name, path in others.items()}
+
+
+def _log_evaluation(work: Work, training: Record, evaluation: Record, verdict: str) -> None:
+    client = tracking.connect(work.settings.mlflow_uri)
+    metrics = {
+        f"holdout_{who}_{name}": value for who, found in evaluation["metrics"].items() for name, value in found.items()
+    }
+    drawn = sorted((work.folder / "figures").iterdir())
+    files = {"figures": drawn, "evaluation": [work.folder / "verdict.json"]}
+    tracking.log(client, training["mlflow_run"], metrics=metrics, tags={"verdict": verdict}, files=files)
