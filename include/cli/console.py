@@ -59,5 +59,6 @@ def follow(api: AirflowApi, dag_id: str, run_id: str) -> str:
 
 def _task_line(task: TaskState) -> Text:
     state = task.state or ""
-    shown = Text(f"  {task.name:<32} ").append(f"{state.replace('_', ' '):<16}", style=STYLES.get(state, "dim"))
-    return shown.append(f"{task.seconds:7.1f} s") if task.ended and task.seconds is not None else shown
+    word = state.replace("_", " ")
+    took = f"{task.seconds:7.1f} s" if task.ended and task.seconds is not None else ""
+    return Text(f"  {task.name:<32} ").append(f"{word:<16}{took}".rstrip(), style=STYLES.get(state, "dim"))

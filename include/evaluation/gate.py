@@ -110,7 +110,7 @@ def _checks(challenger: Metrics, champion: Metrics | None, dummy: Metrics, gate:
     yield _check("beats_dummy", beats, challenger, need, dummy.roc_auc, "NOT_BETTER_THAN_DUMMY")
     for rule in gate.rules:
         if rule.threshold is not None:
-            yield _check(f"{rule.metric}_floor", rule, challenger, rule.threshold, None, "BELOW_FLOOR")
+            yield _check(f"{rule.metric}_threshold", rule, challenger, rule.threshold, None, "BELOW_FLOOR")
         if rule.max_regression is not None and champion is not None:
             baseline = getattr(champion, rule.metric)
             limit = baseline - rule.max_regression if rule.greater_is_better else baseline + rule.max_regression
@@ -124,10 +124,19 @@ def _check(name: str, rule: Rule, challenger: Metrics, limit: float, baseline: f
     if name == "beats_dummy":
         passed = passed and value > baseline  # with a margin of 0 a tie does not beat it
     sign = ("≥" if passed else "<") if rule.greater_is_better else ("≤" if passed else ">")
-    message = f"{rule.metric} {value:.4f} {sign} {limit:.4f}" + (f" (baseline {baseline:.4f})" if baseline else "")
+    against = f" (baseline {baseline:.4f})" if baseline is not None else ""
+    message = f"{rule.metric} {value:.4f} {sign} {limit:.4f}{against}"
     return Check(
-        name, rule.metric, value, limit, baseline, rule.greater_is_better, challenger.n, passed,
-        "OK" if passed else code, message,
+        name=name,
+        metric=rule.metric,
+        value=value,
+        limit=limit,
+        baseline=baseline,
+        greater_is_better=rule.greater_is_better,
+        n=challenger.n,
+        passed=passed,
+        code="OK" if passed else code,
+        message=message,
     )
 
 

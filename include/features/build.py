@@ -56,7 +56,9 @@ def build(frame: pd.DataFrame, spec: UseCase) -> pd.DataFrame:
     made = {name: columns[name] for name in spec.features.columns}
     for name, function in load_functions(spec).items():
         made[name] = _call(name, function, columns, len(frame), spec.feature_types[name])
-    return pd.DataFrame(made, index=frame.index, columns=list(spec.feature_types))
+    # Text stays of type object: pandas would infer str, whose null and storage depend on what is installed.
+    series = {name: pd.Series(made[name], frame.index, made[name].dtype) for name in spec.feature_types}
+    return pd.DataFrame(series, index=frame.index)
 
 
 def as_columns(frame: pd.DataFrame, spec: UseCase) -> Columns:
@@ -118,7 +120,7 @@ def _texts(series: pd.Series) -> np.ndarray:
     values = series.to_numpy(dtype=object, copy=True)
     null = pd.isna(values)
     values[null] = MISSING
-    if series.dtype == object or not isinstance(series.dtype, pd.StringDtype):
+    if not isinstance(series.dtype, pd.StringDtype):
         values[~null] = [str(value) for value in values[~null]]
     return values
 
@@ -133,10 +135,12 @@ def _call(name: str, function: Function, columns: Columns, rows: int, kind: str)
     if kind == "category":
         if result.dtype.kind not in "OUT":
             raise FeatureError(f"features.py: {name}: expected text, got dtype {result.dtype}")
-        return _texts(pd.Series(result, dtype=object))
+        return _texts(pd.Series(result.astype(object), dtype=object))
     if result.dtype.kind not in "biuf":
         raise FeatureError(f"features.py: {name}: expected numbers, got dtype {result.dtype}")
     if np.isinf(result).any():
-        raise FeatureError(f"features.py: {name}: {np.isinf(result).sum()} infinite value(s), the first in row "
-                           f"{np.flatnonzero(np.isinf(result))[0]}; return NaN where there is no value")
+        raise FeatureError(
+            f"features.py: {name}: {np.isinf(result).sum()} infinite value(s), the first in row "
+            f"{np.flatnonzero(np.isinf(result))[0]}; return NaN where there is no value"
+        )
     return result.astype(np.float64)

@@ -89,11 +89,16 @@ def open_run(
     """Resolve ``as_of``, claim what is pending, open the ledger row; return the run as every step needs it.
 
     The order for ``as_of``: the parameter, the greatest of the claimed requests, the interval's end, run-after.
-    Raises ``BadRequest`` for parameters that cannot be used, before anything is read or written.
+    Raises ``BadRequest`` for parameters that cannot be used, before any data is read or written.
     """
-    _check(conf)
     settings = Settings.from_environment()
     engine = connect(settings.state_url)
+    try:
+        _check(conf)
+    except BadRequest as refusal:
+        runs.open_row(engine, Run(use_case, kind, run_id, ""))
+        _close_at_once(engine, Run(use_case, kind, run_id, ""), "BAD_REQUEST", str(refusal))
+        raise
     waiting = requests.pending(engine, use_case) + requests.claimed(engine, use_case, run_id)
     woken = run_type == ASSET_TRIGGERED
     as_of = _resolve_as_of(conf, interval_end, run_after, [r.as_of for r in waiting] if woken else [])
@@ -111,7 +116,7 @@ def _claim(engine: Engine, run: Run, woken: bool) -> Run:
     claimed = requests.claim(engine, run)
     if woken and not claimed:
         reason = "a retrain request woke this run, but an earlier run has taken it"
-        runs.record(engine, run, "NOTHING_PENDING", [reason])
+        _close_at_once(engine, run, "NOTHING_PENDING", reason)
         raise NothingToDo("NOTHING_PENDING", reason)
     if not claimed:
         return run
@@ -120,6 +125,12 @@ def _claim(engine: Engine, run: Run, woken: bool) -> Run:
     run = Run(**{**vars(run), "reason": reason})
     runs.open_row(engine, run)
     return run
+
+
+def _close_at_once(engine: Engine, run: Run, outcome: str, reason: str) -> None:
+    """A run that ends with its first step has no teardown: Airflow runs one only after a setup that succeeded."""
+    runs.record(engine, run, outcome, [reason])
+    runs.close_row(engine, run.use_case, run.kind, run.run_id, failed=[])
 
 
 def _check(conf: Mapping[str, Any]) -> None:

@@ -27,6 +27,8 @@ CHUNK_ROWS = 100_000
 """Rows scored at once: more need memory without being faster."""
 
 TRUSTED_TYPES = (
+    "numpy.dtype",
+    "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
 """What skops may build beside its own defaults. Fixed here: a file cannot widen what it is trusted with."""

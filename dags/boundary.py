@@ -1,0 +1,107 @@
+"""The task boundary: what Airflow makes of the errors of a step, and what every DAG of this project has in common."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from include.errors import BadRequest, DataRejected, NothingToDo
+from include.settings import Settings
+from include.spec import UseCase, discover
+
+DEFAULT_ARGS = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=5),
+    "execution_timeout": timedelta(minutes=30),
+}
+PARAMS = {
+    "as_of": Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title="As of",
+        description="Act on what was known before 00:00 UTC of this day. Empty: the schedule's own day, else today.",
+    ),
+    "reason": Param("", type="string", maxLength=500, title="Reason", description="Why you start this run; kept in the ledger."),
+    "run_mode": Param(
+        "enabled",
+        type="string",
+        enum=["enabled", "dry_run"],
+        title="Run mode",
+        description="dry_run judges, and registers and promotes nothing.",
+    ),
+}
+
+
+def use_cases() -> list[UseCase]:
+    """Every use case, read from its folder."""
+    return list(discover(Settings.from_environment().use_case_folders).values())
+
+
+def common(spec: UseCase, kind: str, doc: str | None) -> dict[str, Any]:
+    """The arguments that every DAG of a use case is made with."""
+    return {
+        "dag_id": f"{spec.name}_{kind}",
+        "doc_md": doc,
+        "tags": ["modelops", spec.name, kind],
+        # The first start, so that unpausing does not run the tick before it; a fixed day where nothing says.
+        "start_date": datetime.fromisoformat(os.environ.get("MODELOPS_SCHEDULE_START", "2026-01-01T00:00:00+00:00")),
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": timedelta(hours=3),
+        "default_args": {**DEFAULT_ARGS, "owner": spec.owner},
+        "params": {name: PARAMS[name] for name in (PARAMS if kind == "retrain" else ("as_of", "reason"))},
+        "render_template_as_native_obj": True,
+    }
+
+
+def guarded(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Map a step's errors: bad data and bad parameters fail without a retry, a normal end skips what follows."""
+
+    @functools.wraps(body)
+    def mapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return body(*args, **kwargs)
+        except NothingToDo as end:
+            raise AirflowSkipException(f"{end.outcome}: {end}") from end
+        except DataRejected as refusal:
+            raise AirflowFailException(f"{refusal.code}: {refusal}") from refusal
+        except BadRequest as refusal:
+            raise AirflowFailException(str(refusal)) from refusal
+
+    return mapped
+
+
+def opened(spec: UseCase, kind: str, context: Any) -> dict[str, Any]:
+    """Open the run that ``context`` describes."""
+    from include.steps import ledger
+
+    dag_run = context["dag_run"]
+    conf = {key: value for key, value in (dag_run.conf or {}).items()}
+    return ledger.open_run(
+        spec.name,
+        kind,  # type: ignore[arg-type]
+        dag_run.run_id,
+        conf=conf,
+        run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
+        interval_end=dag_run.data_interval_end,
+        run_after=dag_run.run_after,
+    )
+
+
+def closed(spec: UseCase, kind: str, context: Any) -> str:
+    """Close the ledger row of the run, naming the tasks that failed."""
+    from include.steps import ledger
+
+    dag_run, ti = context["dag_run"], context["ti"]
+    states = ti.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id]).get(dag_run.run_id, {})
+    failed = sorted(name for name, state in states.items() if state == "failed")
+    return ledger.close_run(spec.name, kind, dag_run.run_id, failed)  # type: ignore[arg-type]

@@ -1,0 +1,67 @@
+"""
+### A day of data: land → validate → publish
+
+Brings every day that is not published yet, up to `as_of` (exclusive), in one run: an outage loses no day.
+
+| What you see | What it means | What to do |
+| --- | --- | --- |
+| `land` skipped, `NO_NEW_DATA` | everything up to `as_of` is published | nothing |
+| `land` failed, `MISSING_FILE` | the source has no file for a day | put the file there, clear the task |
+| `validate` failed | the batch broke a limit and was refused whole; nothing was published | open the validation page named in the log, mend the file, start the DAG again |
+| `publish` retried | the table or the state database was busy | nothing; a repeat writes nothing twice |
+
+Rows that break a row rule are in the `quarantine` table with the rule's name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import CronTriggerTimetable, dag, task
+from boundary import closed, common, guarded, opened, use_cases
+
+from include.spec import UseCase
+
+
+def make(spec: UseCase) -> None:
+    @dag(**common(spec, "ingest", __doc__), schedule=CronTriggerTimetable(spec.schedules.ingest, timezone="UTC"))
+    def ingest() -> None:
+        @task
+        @guarded
+        def open_run(**context: Any) -> dict[str, Any]:
+            return opened(spec, "ingest", context)
+
+        @task
+        @guarded
+        def land(run: dict[str, Any]) -> dict[str, Any]:
+            from include.steps import ingest
+
+            return ingest.land(run)
+
+        @task
+        @guarded
+        def validate(run: dict[str, Any], landed: dict[str, Any]) -> dict[str, Any]:
+            from include.steps import ingest
+
+            return ingest.validate(run, landed)
+
+        @task
+        @guarded
+        def publish(run: dict[str, Any], validated: dict[str, Any]) -> dict[str, Any]:
+            from include.steps import ingest
+
+            return ingest.publish(run, validated)
+
+        @task
+        def close_run(**context: Any) -> str:
+            return closed(spec, "ingest", context)
+
+        run = open_run()
+        published = publish(run, validate(run, land(run)))
+        published >> close_run().as_teardown(setups=run)
+
+    ingest()
+
+
+for use_case in use_cases():
+    make(use_case)

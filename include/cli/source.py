@@ -1,0 +1,50 @@
+"""The source of a use case as ``make run`` sees it: chosen, checked against its columns, and how far it reaches."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+from include import spec as specs
+from include.data import sources as data_sources
+from include.data.calendar import today
+from include.settings import Settings
+from include.stack import StackError
+from include.state import publications, sources
+from include.state.database import connect
+
+
+def register_source(settings: Settings, source: str, use_case: str = "churn") -> None:
+    """Read from ``source`` from now on. Raises ``StackError`` when it does not exist or must not be mixed in."""
+    uri = _absolute(source)
+    specs.find(use_case, settings.use_case_folders)
+    if data_sources.kind_of(uri) == "simulator":
+        data_sources.parse_simulator(uri)
+    elif "://" not in uri and "{day}" not in uri and not Path(uri).is_file():
+        raise StackError(f"SOURCE={source}: there is no file {uri}.")
+    try:
+        sources.choose(connect(settings.state_url), use_case, uri)
+    except sources.SourceMixed as refusal:
+        raise StackError(str(refusal)) from refusal
+
+
+def newest_as_of(settings: Settings, use_case: str) -> date:
+    """The day after the newest day that the source can give; never before what is already published."""
+    spec = specs.find(use_case, settings.use_case_folders)
+    engine = connect(settings.state_url)
+    row = sources.get(engine, use_case)
+    uri = row.uri if row else spec.source.uri
+    published = publications.latest(engine, use_case, "data")
+    known = date.fromisoformat(published.as_of) if published else date.min
+    match data_sources.kind_of(uri):
+        case "replay":
+            return known if published else today()
+        case "daily":
+            days = data_sources.daily_days(uri)
+            return max([known, *(day + timedelta(days=1) for day in days[-1:])]) if days else today()
+        case _:
+            return max(today(), known)
+
+
+def _absolute(source: str) -> str:
+    return source if ":" in source.split("/")[0] else str(Path(source).expanduser().resolve())

@@ -1,0 +1,150 @@
+"""``make status`` and the summary that ends ``make run``: champion, last runs, open requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+from sqlalchemy import Engine
+
+from include.cli.console import console, heading, line
+from include.settings import Settings
+from include.spec import discover
+from include.stack.environment import airflow_url
+from include.stack.secrets import USER, load_secrets
+from include.state import promotions, publications, requests, runs
+from include.state.database import connect
+
+VERDICTS = frozenset({"PROMOTED", "REFUSED", "NOT_EVALUATED", "UNCHANGED", "DRY_RUN"})
+
+
+def status(settings: Settings, *, as_json: bool) -> int:
+    """Show the state of every use case, as tables or as JSON."""
+    state = {"use_cases": {name: use_case_state(settings, name) for name in discover(settings.use_case_folders)}}
+    if as_json:
+        print(json.dumps(state, indent=2))
+        return 0
+    for name, found in state["use_cases"].items():
+        heading(name)
+        console.print(_table(found))
+    return 0
+
+
+def use_case_state(settings: Settings, use_case: str) -> dict[str, Any]:
+    """What ``status --json`` says of one use case."""
+    engine = connect(settings.state_url)
+    return {
+        "champion": _champion(engine, use_case),
+        "registered_versions": _registered_versions(settings, use_case),
+        "last_run": _last_run(engine, use_case),
+        "last_monitor": _last_monitor(engine, use_case),
+        "pending_requests": len(requests.pending(engine, use_case)),
+        "data": _data(engine, use_case),
+    }
+
+
+def print_summary(settings: Settings, run_ids: Mapping[str, str]) -> int:
+    """Say what came of the runs; the exit status is 0 only if the retrain ended in a verdict."""
+    dag_id, run_id = next(item for item in run_ids.items() if item[0].endswith("_retrain"))
+    use_case = dag_id.removesuffix("_retrain")
+    engine = connect(settings.state_url)
+    row = runs.get(engine, use_case, "retrain", run_id)
+    heading("Outcome")
+    console.print(_table(use_case_state(settings, use_case)))
+    heading("Where to look")
+    line(f"Airflow   {airflow_url(settings)}  (user {USER}, password {load_secrets(settings).password})")
+    line(f"MLflow    {settings.mlflow_uri}")
+    line(f"Reports   {settings.home / 'runs' / use_case}")
+    line("make status shows this again, make down stops everything")
+    return 0 if row is not None and row.outcome in VERDICTS else 1
+
+
+def _champion(engine: Engine, use_case: str) -> dict[str, Any] | None:
+    promotion = promotions.champion(engine, use_case)
+    if promotion is None:
+        return None
+    return {
+        "version": promotion.version,
+        "roc_auc_holdout": promotion.metrics.get("roc_auc"),
+        "roc_auc_interval": [promotion.metrics.get("roc_auc_low"), promotion.metrics.get("roc_auc_high")],
+        "model_sha256": promotion.model_sha256,
+        "data_version": promotion.data_version,
+        "promoted_at": promotion.done_at,
+    }
+
+
+def _registered_versions(settings: Settings, use_case: str) -> int | None:
+    """How many versions MLflow holds; None while it cannot be asked."""
+    import httpx
+
+    address = f"{settings.mlflow_uri}/api/2.0/mlflow/model-versions/search"
+    try:
+        answer = httpx.get(address, params={"filter": f"name = '{use_case}'", "max_results": 10000}, trust_env=False)
+        answer.raise_for_status()
+    except httpx.HTTPError:
+        return None
+    return len(answer.json().get("model_versions", []))
+
+
+def _last_run(engine: Engine, use_case: str) -> dict[str, Any] | None:
+    row = runs.last(engine, use_case, "retrain")
+    if row is None:
+        return None
+    return {"outcome": row.outcome, "run_id": row.run_id, "reason": row.reason, "reasons": list(row.reasons), "as_of": row.as_of}
+
+
+def _last_monitor(engine: Engine, use_case: str) -> dict[str, Any] | None:
+    row = runs.last(engine, use_case, "monitor")
+    if row is None:
+        return None
+    drifted = row.details.get("drifted_columns", [])
+    return {"outcome": row.outcome, "drifted_columns": drifted, "at": row.ended_at, "reasons": list(row.reasons)}
+
+
+def _data(engine: Engine, use_case: str) -> dict[str, Any] | None:
+    publication = publications.latest(engine, use_case, "data")
+    if publication is None:
+        return None
+    days = f"{publication.first_day} to {publication.last_day}"
+    return {"version": publication.data_version, "days": days, "as_of": publication.as_of, "simulated": publication.simulated}
+
+
+def _table(state: Mapping[str, Any]) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _lines(state):
+        table.add_row(name, value)
+    return table
+
+
+def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    if run := state["last_run"]:
+        rows += [("last retrain", f"[bold]{run['outcome']}[/bold]  ({run['run_id']}: {run['reason']})")]
+        rows += [("", reason) for reason in run["reasons"]]
+    else:
+        rows += [("last retrain", "none yet; start with make run")]
+    if champion := state["champion"]:
+        low, high = champion["roc_auc_interval"]
+        auc = f"{champion['roc_auc_holdout']:.4f} (95 % interval {low:.4f} to {high:.4f})"
+        rows += [
+            ("champion", f"version {champion['version']}, promoted {champion['promoted_at']}"),
+            ("hold-out ROC AUC", auc),
+            ("model SHA-256", champion["model_sha256"]),
+            ("trained on", champion["data_version"]),
+        ]
+    else:
+        rows += [("champion", "none")]
+    if data := state["data"]:
+        simulated = "  [yellow]simulated[/yellow]" if data["simulated"] else ""
+        rows += [("newest data", f"{data['version']}, {data['days']}{simulated}")]
+    if monitor := state["last_monitor"]:
+        drifted = ", ".join(monitor["drifted_columns"]) or "none"
+        rows += [("last monitor", f"{monitor['outcome']}; drifted: {drifted}"), *(("", r) for r in monitor["reasons"])]
+    versions = state["registered_versions"]
+    rows += [("versions", "MLflow does not answer" if versions is None else str(versions))]
+    rows += [("pending requests", str(state["pending_requests"]))]
+    return rows
