@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from include.cli.console import error, errors
 from include.errors import DataRejected
 from include.settings import Settings, SettingsError
+from include.spec import SpecError
 from include.stack import StackError
 from include.stack.environment import load_dotenv
 
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     load_dotenv()
     try:
         return _dispatch(args, Settings.from_environment())
-    except (StackError, SettingsError, DataRejected) as problem:
+    except (StackError, SettingsError, SpecError, DataRejected) as problem:
         error(str(problem))
         return 1
     except KeyboardInterrupt:

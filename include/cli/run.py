@@ -23,7 +23,7 @@ def run(settings: Settings, source: str | None, use_case: str = "churn") -> int:
     prepare_home(settings)
     if source is not None:
         # Before the stack: a source that does not fit is said at once.
-        register_source(settings, source)
+        register_source(settings, source, use_case)
     start_stack(settings)
     as_of = newest_as_of(settings, use_case)
     run_ids = {}

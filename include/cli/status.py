@@ -92,7 +92,13 @@ def _last_run(engine: Engine, use_case: str) -> dict[str, Any] | None:
     row = runs.last(engine, use_case, "retrain")
     if row is None:
         return None
-    return {"outcome": row.outcome, "run_id": row.run_id, "reason": row.reason, "reasons": list(row.reasons), "as_of": row.as_of}
+    return {
+        "outcome": row.outcome,
+        "run_id": row.run_id,
+        "reason": row.reason,
+        "reasons": list(row.reasons),
+        "as_of": row.as_of,
+    }
 
 
 def _last_monitor(engine: Engine, use_case: str) -> dict[str, Any] | None:
@@ -108,7 +114,12 @@ def _data(engine: Engine, use_case: str) -> dict[str, Any] | None:
     if publication is None:
         return None
     days = f"{publication.first_day} to {publication.last_day}"
-    return {"version": publication.data_version, "days": days, "as_of": publication.as_of, "simulated": publication.simulated}
+    return {
+        "version": publication.data_version,
+        "days": days,
+        "as_of": publication.as_of,
+        "simulated": publication.simulated,
+    }
 
 
 def _table(state: Mapping[str, Any]) -> Table:

@@ -118,7 +118,8 @@ def _checked(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 _Function = Callable[[np.ndarray, np.ndarray], float]
-_BOTH, _POSITIVE, _ANY = frozenset({0, 1}), frozenset({1}), frozenset()
+_BOTH, _POSITIVE = frozenset({0, 1}), frozenset({1})
+_ANY: frozenset[int] = frozenset()
 _OF_SCORES: dict[str, tuple[_Function, frozenset[int]]] = {
     "roc_auc": (roc_auc_score, _BOTH),
     "average_precision": (average_precision_score, _POSITIVE),

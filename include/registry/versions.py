@@ -53,25 +53,30 @@ def register(client: MlflowClient, name: str, package: Path, mlflow_run_id: str,
 
 def fetch(client: MlflowClient, name: str, version: str, cache: Path) -> LoadedModel:
     """The model of ``version``, from ``cache`` or downloaded into it. Raises ``PackageRefused`` when it is damaged."""
-    folder = cache / name / version
-    if folder.is_dir():
+    local = folder(cache, name, version)
+    if local.is_dir():
         try:
-            return load(folder)
+            return load(local)
         except PackageRefused:
-            shutil.rmtree(folder)  # the copy here is damaged; the registry's own may be whole
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
+            shutil.rmtree(local)  # the copy here is damaged; the registry's own may be whole
+    local.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=local.parent, prefix=".") as temporary:
         source = client.get_model_version(name, version).source
         downloaded = download_artifacts(
             artifact_uri=source, dst_path=temporary, tracking_uri=client.tracking_uri, registry_uri=client.tracking_uri
         )
         model = load(Path(downloaded))
         try:
-            Path(downloaded).rename(folder)
+            Path(downloaded).rename(local)
         except OSError:
-            if not folder.is_dir():  # another process put it there first, which is as good
+            if not local.is_dir():  # another process put it there first, which is as good
                 raise
     return model
+
+
+def folder(cache: Path, name: str, version: str) -> Path:
+    """Where ``fetch`` keeps the package of a version."""
+    return cache / name / version
 
 
 def _ensure_model(client: MlflowClient, name: str) -> None:

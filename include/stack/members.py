@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import psutil
 
@@ -62,7 +62,7 @@ def running_tasks(scheduler: int) -> set[psutil.Process]:
     return set()
 
 
-def kill_tasks(tasks: Iterable[psutil.Process]) -> None:
+def kill_tasks(tasks: Collection[psutil.Process]) -> None:
     """Give tasks a moment for the request to end that they have, then end them by force."""
     wait_for_end(tasks, TASK_SECONDS)
     for task in _alive(tasks):
@@ -70,7 +70,7 @@ def kill_tasks(tasks: Iterable[psutil.Process]) -> None:
             task.kill()
 
 
-def wait_for_end(processes: Iterable[psutil.Process], seconds: float) -> None:
+def wait_for_end(processes: Collection[psutil.Process], seconds: float) -> None:
     """Wait until none is alive; psutil's own wait also waits for somebody to collect the dead."""
     deadline = time.monotonic() + seconds
     while _alive(processes) and time.monotonic() < deadline:

@@ -21,7 +21,7 @@ from include.errors import DataRejected, NothingToDo
 from include.evaluation import figures, gate
 from include.evaluation.metrics import Metrics, evaluate
 from include.features import build as features
-from include.monitoring.baseline import make_baseline
+from include.monitoring.baseline import Baseline, make_baseline
 from include.registry import promotion, tracking, versions
 from include.registry.promotion import Candidacy, ChampionChanged
 from include.state import decisions, promotions, publications, runs
@@ -47,7 +47,7 @@ def validate_window(work: Work) -> Record:
             "NO_DATA", f"nothing was published up to {work.run.as_of}; run {work.run.use_case}_ingest for that day first"
         )
     frame = _window(work, publication)
-    champion = _champion(work)
+    baseline = _champion_baseline(work)
     verdict = judge_window(
         frame,
         work.spec,
@@ -55,7 +55,7 @@ def validate_window(work: Work) -> Record:
         label_delay=data_sources.label_delay(_source_uri(work), work.spec),
         last_day=date.fromisoformat(publication.last_day),
         grows=data_sources.kind_of(_source_uri(work)) != "replay",
-        baseline=champion.baseline_frame() if champion else None,
+        baseline=baseline.rows if baseline else None,
     )
     evidence = {**verdict.facts, "data_version": publication.data_version, "simulated": publication.simulated}
     reasons = [f"{code}: {message}" for code, message in verdict.faults]
@@ -248,12 +248,18 @@ def promote(work: Work, registered: Record) -> Record:
 # What the steps share.
 
 
-def _champion(work: Work) -> package.LoadedModel | None:
+def _champion_baseline(work: Work) -> Baseline | None:
+    """What the champion was trained on; None without a champion, or when its package is damaged."""
     client = tracking.connect(work.settings.mlflow_uri)
     version = versions.alias(client, work.run.use_case)
     if version is None:
         return None
-    return versions.fetch(client, work.run.use_case, version, work.settings.home / "models")
+    try:
+        versions.fetch(client, work.run.use_case, version, work.settings.home / "models")
+    except package.PackageRefused as refusal:
+        log.warning("no shift guard: champion %s is damaged: %s", version, refusal)
+        return None
+    return Baseline.load(versions.folder(work.settings.home / "models", work.run.use_case, version))
 
 
 def _source_uri(work: Work) -> str:

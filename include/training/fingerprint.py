@@ -72,7 +72,7 @@ def manifest_lines(value: Any, path: str = "model") -> Iterator[str]:
 
     Raises ``TypeError`` for an object that cannot be described.
     """
-    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    kind = type(value).__qualname__
     match value:
         case None | bool() | int() | float() | complex() | str() | bytes() | np.generic():
             yield f"{path} {kind} {value!r}"
@@ -131,7 +131,7 @@ def _canonical_column(series: pd.Series) -> tuple[np.ndarray, list[str]]:
         numbers = series.to_numpy(dtype="<f8", na_value=np.nan) + 0.0  # -0.0 becomes 0.0
         numbers[np.isnan(numbers)] = np.nan
         return numbers, []
-    codes, texts = pd.factorize(series.astype("str").to_numpy(dtype=object, na_value=None), sort=True)
+    codes, texts = pd.factorize(series.astype("str").to_numpy(dtype=object), sort=True)
     return codes.astype("<i8"), texts.tolist()
 
 

@@ -34,12 +34,12 @@ TRUSTED_TYPES = (
 """What skops may build beside its own defaults. Fixed here: a file cannot widen what it is trusted with."""
 
 
-class PackageRefused(ValueError):
+class PackageRefused(ValueError):  # noqa: N818 - a refusal, as DataRejected is
     """A package that must not be used; the message names the file and what is wrong with it."""
 
 
 class Provenance(Frozen):
-    """Where a model comes from. Dates are ISO 8601, of the first and the last training row."""
+    """Where a model comes from. Dates are ISO 8601: the first training day, and the day after the last."""
 
     use_case: str
     candidate: str

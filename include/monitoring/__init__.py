@@ -1,0 +1,1 @@
+"""What is in production, compared with what it was trained on."""

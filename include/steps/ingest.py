@@ -1,0 +1,200 @@
+"""The steps of ``<use case>_ingest``: land every unpublished day, judge the batch, publish it in one act."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from include.data import contract, expectations, report, tables
+from include.data import sources as data_sources
+from include.data.calendar import midnight
+from include.data.replay import spread
+from include.data.sources import Landed
+from include.errors import DataRejected, NothingToDo
+from include.state import decisions, publications, runs, sources
+from include.state.publications import Publication
+from include.steps.ledger import Record, Work, step
+
+log = logging.getLogger(__name__)
+
+ROWS, LABELS, QUARANTINE = "customers", "labels", "quarantine"
+
+
+@step
+def land(work: Work) -> Record:
+    """Bring in every day after the last published one and before ``as_of``; ``NO_NEW_DATA`` when there is none."""
+    row = sources.get(work.engine, work.run.use_case)
+    uri = row.uri if row else work.spec.source.uri
+    last = _last_published(work)
+    as_of = date.fromisoformat(work.run.as_of)
+    after = date.fromisoformat(last.last_day) if last else None
+    folder = work.settings.home / "landing" / work.run.use_case / work.folder.name
+    landed = data_sources.land(uri, work.spec, after=after, as_of=as_of, folder=folder)
+    if not landed:
+        known = f"everything up to {last.last_day} is published" if last else f"{uri} has no day before {as_of}"
+        raise NothingToDo("NO_NEW_DATA", known)
+    manifest = work.folder / "landed.json"
+    manifest.write_text(json.dumps([asdict(file) for file in landed], indent=2), encoding="utf-8")
+    log.info("landed %d file(s) of %s", len(landed), uri)
+    return {"uri": uri, "manifest": str(manifest)}
+
+
+@step
+def validate(work: Work, landed: Record) -> Record:
+    """Type the rows, run the suite, stage what passes; a batch past the limits is refused whole."""
+    files = [Landed(**file) for file in json.loads(Path(landed["manifest"]).read_text(encoding="utf-8"))]
+    raw, conformed = _read_rows(work, [file for file in files if file.kind == "rows"], landed["uri"])
+    result = expectations.validate(conformed.frame, conformed.faults, work.spec)
+    labels = _read_labels(work, [file for file in files if file.kind == "labels"])
+    _report(work, landed["uri"], conformed.frame, result)
+    reasons = [f"{code}: {message}" for code, message in result.refusals]
+    evidence = {**result.to_json(), "uri": landed["uri"], "files": {f.path: f.sha256 for f in files}}
+    decisions.record(work.engine, work.run, "batch", "REFUSED" if reasons else "PASS", reasons, evidence)
+    if result.refusals:
+        raise DataRejected(result.refusals[0][0], "; ".join(message for _, message in result.refusals))
+    good = (result.broken_rules == "").to_numpy()
+    bad = ~good & (result.broken_rules != "duplicate row").to_numpy()
+    rules = result.broken_rules[bad].to_numpy()
+    quarantine = pd.DataFrame({"row": [json.dumps(row) for row in raw[bad].to_dict("records")], "rule": rules})
+    _stage(work, landed["uri"], conformed.frame[good], labels, quarantine)
+    return {"uri": landed["uri"], "manifest": landed["manifest"], "rows_in": result.rows_in, "quarantined": int(bad.sum())}
+
+
+@step
+def publish(work: Work, validated: Record) -> Record:
+    """Append to the tables and make their versions visible with one row; a repeat changes nothing."""
+    files = json.loads(Path(validated["manifest"]).read_text(encoding="utf-8"))
+    rows = pd.read_parquet(work.folder / f"{ROWS}.parquet")
+    run_key = f"{work.run.kind}/{work.run.run_id}"
+    found = {}
+    for table in (ROWS, LABELS, QUARANTINE):
+        frame = pd.read_parquet(work.folder / f"{table}.parquet").assign(as_of=work.run.as_of, run_id=work.run.run_id)
+        uri = tables.table_uri(work.settings.lake_uri, work.run.use_case, table)
+        version = tables.append(work.engine, uri, frame, run_key) if len(frame) else tables.current_version(uri)
+        if version is not None:
+            found[table] = version
+    simulated = data_sources.kind_of(validated["uri"]) == "simulator"
+    days = [file["day"] for file in files if file["kind"] == "rows" and file["day"]]
+    publication = Publication(
+        use_case=work.run.use_case,
+        dataset="data",
+        run_id=work.run.run_id,
+        as_of=work.run.as_of,
+        first_day=min(days) if days else str(rows["observed_at"].min().date()),
+        last_day=max(days) if days else str(rows["observed_at"].max().date()),
+        versions=found,
+        rows_in=validated["rows_in"],
+        rows_published=len(rows),
+        rows_quarantined=validated["quarantined"],
+        simulated=simulated,
+        files={file["uri"]: file["sha256"] for file in files},
+    )
+    publications.publish(work.engine, publication)
+    digest = files[0]["sha256"] if data_sources.kind_of(validated["uri"]) == "replay" else None
+    sources.pin(work.engine, work.run.use_case, validated["uri"], digest, work.run.as_of)
+    what = f"{len(rows)} rows of {publication.first_day} to {publication.last_day}, {validated['quarantined']} quarantined"
+    runs.record(work.engine, work.run, "PUBLISHED", [what], data_version=publication.data_version, simulated=simulated)
+    log.info("published %s as %s", what, publication.data_version)
+    return {"data_version": publication.data_version, "rows": len(rows)}
+
+
+def _last_published(work: Work) -> Publication | None:
+    """The newest publication of an earlier run; a cleared run publishes the same days again, to no effect."""
+    history = publications.history(work.engine, work.run.use_case, "data", "9999-12-31")
+    earlier = [publication for publication in history if publication.run_id != work.run.run_id]
+    return earlier[-1] if earlier else None
+
+
+def _read_rows(work: Work, files: list[Landed], uri: str) -> tuple[pd.DataFrame, contract.Conformed]:
+    """All rows of all files as text and typed, one after the other, with the time of their observation."""
+    raws, frames, faults, offset = [], [], [], 0
+    for file in files:
+        raw = contract.read(Path(file.path), work.spec)
+        if raw.extra:
+            log.warning("%s: ignored unknown column(s) %s", Path(file.path).name, ", ".join(raw.extra))
+        conformed = contract.conform(raw, work.spec)
+        frame = conformed.frame
+        if not work.spec.observed_at:
+            frame = frame.assign(observed_at=_observed(work, frame, file))
+        faults += [contract.RowFault(f.rule, f.column, f.rows + offset, f.sample) for f in conformed.faults]
+        offset += len(frame)
+        raws.append(raw.frame)
+        frames.append(frame)
+    return pd.concat(raws, ignore_index=True), contract.Conformed(_concat(frames), _merged(faults))
+
+
+def _concat(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(frames, ignore_index=True)
+
+
+def _merged(faults: list[contract.RowFault]) -> tuple[contract.RowFault, ...]:
+    """The faults of several files, one per rule."""
+    rules: dict[str, list[contract.RowFault]] = {}
+    for fault in faults:
+        rules.setdefault(fault.rule, []).append(fault)
+    return tuple(
+        contract.RowFault(
+            rule,
+            same[0].column,
+            pd.Series([row for fault in same for row in fault.rows]).to_numpy(),
+            tuple(value for fault in same for value in fault.sample)[:5],
+        )
+        for rule, same in rules.items()
+    )
+
+
+def _observed(work: Work, frame: pd.DataFrame, file: Landed) -> pd.Series:
+    if file.day:
+        return pd.Series(midnight(file.day), index=frame.index).dt.as_unit("us")
+    return spread(frame[work.spec.id], work.spec.source.replay.days, date.fromisoformat(work.run.as_of))
+
+
+def _read_labels(work: Work, files: list[Landed]) -> pd.DataFrame:
+    """The labels feed: id, observed_at, label, known_at. A label of another class refuses the batch."""
+    spec, frames = work.spec, []
+    for file in files:
+        table = pd.read_csv(file.path, dtype="str", keep_default_na=False)
+        needed = [spec.id, "observed_at", spec.target.column]
+        if missing := [name for name in needed if name not in table]:
+            raise DataRejected("MISSING_COLUMN", f"{Path(file.path).name}: needs {', '.join(needed)}; lacks {', '.join(missing)}")
+        labels, broken = contract.map_labels(table[spec.target.column], spec)
+        if broken.any():
+            sample = ", ".join(map(repr, table.loc[broken, spec.target.column].head(3)))
+            message = f"{Path(file.path).name}: {broken.sum()} labels are neither {spec.target.positive!r} nor {spec.target.negative!r}, such as {sample}"
+            raise DataRejected("BAD_LABEL", message)
+        observed = pd.to_datetime(table["observed_at"], utc=True, format="ISO8601").dt.as_unit("us")
+        known = pd.Series(midnight(file.day or work.run.as_of), index=table.index).dt.as_unit("us")
+        frames.append(pd.DataFrame({spec.id: table[spec.id], "observed_at": observed, "label": labels, "known_at": known}))
+    return _concat(frames).dropna(subset=["label"]) if frames else pd.DataFrame()
+
+
+def _stage(work: Work, uri: str, rows: pd.DataFrame, labels: pd.DataFrame, quarantine: pd.DataFrame) -> None:
+    delay = data_sources.label_delay(uri, work.spec)
+    own = rows.loc[rows["label"].notna(), [work.spec.id, "observed_at", "label"]]
+    own = own.assign(known_at=(own["observed_at"] + delay).dt.as_unit("us"))
+    staged = {ROWS: rows.drop(columns="label"), LABELS: _concat([own, labels]), QUARANTINE: quarantine}
+    for name, frame in staged.items():
+        temporary = work.folder / f".{name}.part"
+        frame.to_parquet(temporary, index=False)
+        temporary.replace(work.folder / f"{name}.parquet")
+
+
+def _report(work: Work, uri: str, frame: pd.DataFrame, result: expectations.Validation) -> None:
+    content = result.to_json()
+    (work.folder / "validation.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+    times = frame["observed_at"]
+    page = report.render(
+        content,
+        title=work.spec.title,
+        source=uri,
+        days=f"{times.min().date()} to {times.max().date()}",
+        as_of=work.run.as_of,
+        run_id=work.run.run_id,
+        simulated=data_sources.kind_of(uri) == "simulator",
+    )
+    (work.folder / "validation.html").write_text(page, encoding="utf-8")

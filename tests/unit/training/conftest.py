@@ -1,0 +1,41 @@
+"""Telco as training rows, and a small fitted model of each kind."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import Pipeline
+
+from include.features.build import build
+from include.spec import UseCase
+from include.training.search import fit
+
+
+@dataclass(frozen=True)
+class Training:
+    """Rows as they stand in the table, with model inputs and labels."""
+
+    rows: pd.DataFrame
+    inputs: pd.DataFrame
+    labels: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def training(telco_csv: Path, churn: UseCase) -> Training:
+    rows = pd.read_csv(telco_csv, dtype={"SeniorCitizen": str})
+    rows["TotalCharges"] = pd.to_numeric(rows["TotalCharges"], errors="coerce")
+    days = [int(hashlib.sha256(key.encode()).hexdigest(), 16) % 60 for key in rows["customerID"]]
+    rows["observed_at"] = pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(days, unit="D")
+    return Training(rows, build(rows, churn), (rows["Churn"] == "Yes").to_numpy().astype(int))
+
+
+@pytest.fixture(scope="session")
+def models(training: Training, churn: UseCase) -> dict[str, Pipeline]:
+    """One fitted pipeline of each candidate, on 800 rows."""
+    inputs, labels = training.inputs.iloc[:800], training.labels[:800]
+    return {name: fit(inputs, labels, c, {}, churn) for name, c in churn.training.candidates.items()}
