@@ -58,7 +58,7 @@ def make(spec: UseCase) -> None:
 
         run = open_run()
         published = publish(run, validate(run, land(run)))
-        published >> close_run().as_teardown(setups=run)
+        published >> close_run().as_teardown()
 
     ingest()
 

@@ -77,7 +77,7 @@ def make(spec: UseCase) -> None:
         quality = check_quality(run)
         drift = measure_drift(run, quality)
         requested = request_retrain(run, decide(run, quality, drift))
-        [draw_report(run, drift), requested] >> close_run().as_teardown(setups=run)
+        [draw_report(run, drift), requested] >> close_run().as_teardown()
 
     monitor()
 

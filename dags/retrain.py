@@ -115,7 +115,7 @@ def make(spec: UseCase) -> None:
         evaluation = evaluate(run, training, challenger)
         verdict = gate(run, training, challenger, evaluation)
         promoted = promote(run, register(run, training, challenger, evaluation, verdict))
-        promoted >> close_run().as_teardown(setups=run)
+        promoted >> close_run().as_teardown()
 
     retrain()
 

@@ -76,15 +76,23 @@ def record(
 
 
 def close_row(engine: Engine, use_case: str, kind: str, run_id: str, failed: list[str]) -> str:
-    """Close the row and return its outcome; a run without one ``FAILED``, and ``failed`` names its tasks."""
+    """Close the row and return its outcome; a run without one ``FAILED``, and ``failed`` names its tasks.
+
+    A run whose first step died before it opened a row gets one here.
+    """
+    if get(engine, use_case, kind, run_id) is None:
+        open_row(engine, Run(use_case, kind, run_id, ""))
     with engine.begin() as connection:
         row = connection.execute(select(db.runs).where(_is(use_case, kind, run_id))).one()
+        if row.ended_at is not None:
+            return str(row.outcome)
         reasons = list(row.reasons)
         outcome = row.outcome
         if outcome is None:
             outcome = "FAILED"
             reasons = [row.details["error"]] if "error" in row.details else []
-            reasons += [f"task {name} failed" for name in failed] or ["the run ended before its last task"]
+            reasons += [f"task {name} failed" for name in failed]
+            reasons = reasons or ["the run ended before its last task"]
         connection.execute(
             update(db.runs)
             .where(_is(use_case, kind, run_id))

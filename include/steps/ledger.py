@@ -128,7 +128,7 @@ def _claim(engine: Engine, run: Run, woken: bool) -> Run:
 
 
 def _close_at_once(engine: Engine, run: Run, outcome: str, reason: str) -> None:
-    """A run that ends with its first step has no teardown: Airflow runs one only after a setup that succeeded."""
+    """Close a run that ends with its first step, before anything else can fail."""
     runs.record(engine, run, outcome, [reason])
     runs.close_row(engine, run.use_case, run.kind, run.run_id, failed=[])
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skops.io
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -121,7 +122,9 @@ def test_a_changed_package_is_refused(change, message: str, package: Path) -> No
         load(package)
 
 
-@pytest.mark.parametrize("name", ["../card.md", "/etc/hostname", "a/../card.md", "./card.md", "a//b", "", "c:x", "a\\b"])
+@pytest.mark.parametrize(
+    "name", ["../card.md", "/etc/hostname", "a/../card.md", "./card.md", "a//b", "", "c:x", "a\\b"]
+)
 def test_a_name_that_leaves_the_folder_is_refused(name: str, package: Path, models, about: Provenance) -> None:
     rewrite(package, lambda manifest: manifest["files"].update({name: "0"}))
     with pytest.raises(PackageRefused, match="not a plain relative file name"):
@@ -130,9 +133,22 @@ def test_a_name_that_leaves_the_folder_is_refused(name: str, package: Path, mode
         save(package, models["decision_tree"], about, {name: b""})
 
 
-def planted_function(marker: Path, model: Pipeline) -> bytes:
-    plant = FunctionTransformer(os.system, kw_args={"command": f"touch {marker}"})
-    return skops.io.dumps(Pipeline([("plant", plant), *model.steps]))
+class Plant(TransformerMixin, BaseEstimator):
+    """Runs a command as soon as it is loaded by a reader that trusts it."""
+
+    def __init__(self, marker: str) -> None:
+        self.marker = marker
+
+    def __setstate__(self, state: dict) -> None:
+        os.system(f"touch {state['marker']}")
+
+
+def planted_state(marker: Path, model: Pipeline) -> bytes:
+    return skops.io.dumps(Pipeline([("plant", Plant(str(marker))), *model.steps]))
+
+
+def planted_function(_marker: Path, model: Pipeline) -> bytes:
+    return skops.io.dumps(Pipeline([("plant", FunctionTransformer(os.system)), *model.steps]))
 
 
 def planted_class(marker: Path, model: Pipeline) -> bytes:
@@ -148,11 +164,20 @@ def planted_class(marker: Path, model: Pipeline) -> bytes:
     return changed.getvalue()
 
 
-@pytest.mark.parametrize("plant", [planted_function, planted_class])
-def test_a_planted_call_is_refused_and_never_made(plant, package: Path, models) -> None:
+def test_the_plant_works_where_it_is_trusted(tmp_path: Path, models) -> None:
+    stored = planted_state(tmp_path / "marker", models["logistic_regression"])
+    skops.io.loads(stored, trusted=skops.io.get_untrusted_types(data=stored))
+    assert (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize(
+    ("plant", "named"),
+    [(planted_state, "Plant"), (planted_function, "posix.system"), (planted_class, "posix.system")],
+)
+def test_a_planted_call_is_refused_and_never_made(plant, named: str, package: Path, models) -> None:
     marker = package.parent / "marker"
     put(package, MODEL, plant(marker, models["logistic_regression"]))
-    with pytest.raises(PackageRefused, match=r"not trusted: .*system"):
+    with pytest.raises(PackageRefused, match=f"not trusted: .*{named}"):
         load(package)
     assert not marker.exists()
 

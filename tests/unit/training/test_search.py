@@ -52,8 +52,8 @@ def test_settings_are_drawn_once_and_seeded(grid: dict, trials: int, count: int,
 
 def test_a_fold_of_one_class_is_refused(training, churn: UseCase) -> None:
     labels = np.where(training.rows["observed_at"] < "2026-01-20", 0, training.labels)
+    candidate = churn.training.candidates["decision_tree"]
     with pytest.raises(DataRejected) as refused:
-        candidate = churn.training.candidates["decision_tree"]
         search(training.inputs, labels, training.rows["observed_at"], candidate, churn)
     assert refused.value.code == "ONE_CLASS_FOLD"
 
