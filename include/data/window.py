@@ -23,16 +23,19 @@ class Lake:
     spec: UseCase
     publication: Publication
 
-    def observations(self, first_day: date, as_of: date) -> pd.DataFrame:
-        """Rows observed from ``first_day`` on and before ``as_of``, as then known, ordered by time and id."""
-        rows = self._read("customers", as_of, [(OBSERVED, ">=", midnight(first_day)), (OBSERVED, "<", midnight(as_of))])
+    def observations(self, first_day: date, end: date, known_at: str | None = None) -> pd.DataFrame:
+        """Rows observed from ``first_day`` on and before ``end``, ordered by time and id.
+
+        They are as known at ``known_at`` (an ``as_of``), or at ``end`` without one.
+        """
+        rows = self._read("customers", known_at or end.isoformat(), [(OBSERVED, ">=", midnight(first_day)), (OBSERVED, "<", midnight(end))])
         return self._newest(rows, [self.spec.id, OBSERVED])
 
     def labels(self, as_of: date) -> pd.DataFrame:
         """Labels known before ``as_of``: id, observed_at, label (1.0 or 0.0), known_at."""
         if "labels" not in self.publication.versions:
             return pd.DataFrame(columns=[self.spec.id, OBSERVED, LABEL, KNOWN])
-        rows = self._read("labels", as_of, [(KNOWN, "<", midnight(as_of))])
+        rows = self._read("labels", as_of.isoformat(), [(KNOWN, "<", midnight(as_of))])
         return self._newest(rows, [self.spec.id, OBSERVED])
 
     def labelled(self, first_day: date, as_of: date) -> pd.DataFrame:
@@ -41,9 +44,9 @@ class Lake:
         labels = self.labels(as_of)[[*keys, LABEL]]
         return self.observations(first_day, as_of).merge(labels, on=keys, how="left", validate="one_to_one")
 
-    def _read(self, table: str, as_of: date, filters: list[tuple[str, str, object]]) -> pd.DataFrame:
+    def _read(self, table: str, as_of: str, filters: list[tuple[str, str, object]]) -> pd.DataFrame:
         uri = tables.table_uri(self.uri, self.spec.name, table)
-        known = (AS_OF, "<=", as_of.isoformat())
+        known = (AS_OF, "<=", as_of)
         return tables.read(uri, self.publication.versions[table], filters=[*filters, known])
 
     def _newest(self, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

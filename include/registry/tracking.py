@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunStatus
 from mlflow.exceptions import MlflowException
@@ -20,6 +21,8 @@ CANDIDATE_TAG = "modelops.candidate"
 
 
 def connect(uri: str) -> MlflowClient:
+    """A client of the server at ``uri``, which becomes the default too: artifact locations are resolved against that."""
+    mlflow.set_tracking_uri(uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 

@@ -61,10 +61,10 @@ def fetch(client: MlflowClient, name: str, version: str, cache: Path) -> LoadedM
             shutil.rmtree(local)  # the copy here is damaged; the registry's own may be whole
     local.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=local.parent, prefix=".") as temporary:
-        source = client.get_model_version(name, version).source
-        downloaded = download_artifacts(
-            artifact_uri=source, dst_path=temporary, tracking_uri=client.tracking_uri, registry_uri=client.tracking_uri
-        )
+        # By its location: through its `models:` URI MLflow adds a file of its own, which no manifest lists.
+        model_id = client.get_model_version(name, version).source.removeprefix("models:/")
+        location = client.get_logged_model(model_id).artifact_location
+        downloaded = download_artifacts(artifact_uri=location, dst_path=temporary)
         model = load(Path(downloaded))
         try:
             Path(downloaded).rename(local)

@@ -1,0 +1,97 @@
+"""The contract of the DAG files: which DAGs there are, how they hang together, and that parsing them is lean."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from include.settings import PROJECT
+
+HEAVY = {"pandas", "numpy", "sklearn", "mlflow", "evidently", "great_expectations", "matplotlib", "deltalake"}
+INSPECT = """
+import importlib, json, sys
+from airflow.sdk import DAG
+found, seen = {}, list(DAG.__init__.__code__.co_names)
+for name in ("ingest", "retrain", "monitor"):
+    module = importlib.import_module(name)
+heavy = sorted(set(sys.modules) & set(json.loads(sys.argv[1])))
+from airflow.sdk.definitions._internal.contextmanager import DagContext
+for dag, _ in DagContext.autoregistered_dags:
+    found[dag.dag_id] = {
+        "edges": {t.task_id: sorted(t.downstream_task_ids) for t in dag.tasks},
+        "teardowns": [t.task_id for t in dag.tasks if t.is_teardown],
+        "doc": dag.doc_md, "tags": sorted(dag.tags), "owner": dag.default_args["owner"],
+        "catchup": dag.catchup, "max_active_runs": dag.max_active_runs, "params": sorted(dag.params),
+        "timeouts": [t.execution_timeout is not None for t in dag.tasks],
+        "retries": sorted({t.retries for t in dag.tasks}), "dagrun_timeout": dag.dagrun_timeout is not None,
+    }
+print("RESULT" + json.dumps({"heavy": heavy, "dags": found}))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "dags")]),
+    }
+    command = [sys.executable, "-c", INSPECT, json.dumps(sorted(HEAVY))]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.split("RESULT")[1])
+
+
+def test_parsing_imports_no_heavy_library(parsed):
+    assert parsed["heavy"] == []
+
+
+def test_there_are_exactly_these_dags(parsed):
+    assert sorted(parsed["dags"]) == ["churn_ingest", "churn_monitor", "churn_retrain"]
+
+
+@pytest.mark.parametrize("kind", ["ingest", "retrain", "monitor"])
+def test_every_dag_is_documented_bounded_and_owned(parsed, kind):
+    dag = parsed["dags"][f"churn_{kind}"]
+    assert "What to do" in dag["doc"]
+    assert dag["tags"] == sorted(["modelops", "churn", kind])
+    assert dag["owner"] == "customer-analytics"
+    assert dag["catchup"] is False
+    assert dag["max_active_runs"] == 1
+    assert dag["dagrun_timeout"]
+    assert all(dag["timeouts"])
+    assert dag["retries"] == [2]
+    assert dag["teardowns"] == ["close_run"]
+
+
+def test_the_retrain_reads_as_one_sentence(parsed):
+    edges = parsed["dags"]["churn_retrain"]["edges"]
+    sentence = ["validate_window", "build_features", "compare_with_last_training", "train", "select"]
+    for task, follower in zip(sentence, [*sentence[1:], "evaluate"], strict=True):
+        assert follower in edges[task]
+    assert edges["gate"] == ["register"]
+    assert edges["register"] == ["promote"]
+    assert edges["promote"] == ["close_run"]
+    assert parsed["dags"]["churn_retrain"]["params"] == ["as_of", "reason", "run_mode"]
+
+
+def test_ingest_and_monitor_edges(parsed):
+    ingest, monitor = parsed["dags"]["churn_ingest"]["edges"], parsed["dags"]["churn_monitor"]["edges"]
+    assert (ingest["validate"], ingest["publish"]) == (["publish"], ["close_run"])
+    assert monitor["decide"] == ["request_retrain"]
+    assert monitor["measure_drift"] == ["decide", "draw_report"]
+    assert monitor["request_retrain"] == ["close_run"]
+
+
+def test_include_never_imports_airflow():
+    offenders = [
+        str(path.relative_to(PROJECT))
+        for path in (PROJECT / "include").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.strip().startswith(("import airflow", "from airflow"))
+    ]
+    assert offenders == []

@@ -1,0 +1,239 @@
+"""The steps of all three DAGs on real Telco rows, with a real MLflow server, without Airflow."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from include.cli.source import register_source
+from include.cli.status import use_case_state
+from include.errors import BadRequest, DataRejected, NothingToDo
+from include.settings import Settings
+from include.spec import find
+from include.state import promotions, publications, requests, runs
+from include.state.database import connect
+
+pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+FIRST = "2026-11-24"
+
+
+@pytest.fixture(scope="module")
+def mlflow_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    folder = tmp_path_factory.mktemp("mlflow")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with open(folder / "log", "w") as log:
+        server = subprocess.Popen([*command, *stores], stdout=log, stderr=log, env=environment, start_new_session=True)
+    try:
+        _wait(f"http://127.0.0.1:{port}/health", folder / "log")
+        yield port
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(30)
+
+
+def _wait(url: str, log: Path) -> None:
+    for _ in range(240):
+        try:
+            if httpx.get(url, trust_env=False).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.25)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture
+def settings(tmp_path: Path, mlflow_port: int, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A home of its own; the MLflow server is shared, so each test clears the registered model first."""
+    monkeypatch.setenv("MODELOPS_HOME", str(tmp_path))
+    monkeypatch.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_port))
+    from include.registry import tracking
+
+    client = tracking.connect(f"http://127.0.0.1:{mlflow_port}")
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)
+    return Settings.from_environment()
+
+
+def open_run(kind: str, run_id: str, conf: dict, run_type: str = "manual") -> dict:
+    from include.steps import ledger
+
+    return ledger.open_run("churn", kind, run_id, conf=conf, run_type=run_type, interval_end=None, run_after=NOON)
+
+
+def close(kind: str, run_id: str) -> str:
+    from include.steps import ledger
+
+    return ledger.close_run("churn", kind, run_id, failed=[])
+
+
+def ingest(run_id: str, as_of: str) -> str:
+    from include.steps import ingest as steps
+
+    run = open_run("ingest", run_id, {"as_of": as_of})
+    try:
+        steps.publish(run, steps.validate(run, steps.land(run)))
+    except (NothingToDo, DataRejected):
+        pass
+    return close("ingest", run_id)
+
+
+def retrain(run_id: str, as_of: str | None = FIRST, run_type: str = "manual", **conf: str) -> str:
+    from include.steps import retrain as steps
+
+    run = open_run("retrain", run_id, conf | ({"as_of": as_of} if as_of else {}), run_type)
+    spec = find("churn", Settings.from_environment().use_case_folders)
+    try:
+        training = steps.compare_with_last_training(run, steps.build_features(run, steps.validate_window(run)))
+        chosen = steps.select(run, [steps.train(run, training, name) for name in spec.training.candidates])
+        evaluation = steps.evaluate_challenger(run, training, chosen)
+        verdict = steps.judge(run, training, chosen, evaluation)
+        steps.promote(run, steps.register(run, training, chosen, evaluation, verdict))
+    except (NothingToDo, DataRejected):
+        pass
+    return close("retrain", run_id)
+
+
+def monitor(run_id: str, as_of: str) -> str:
+    from include.steps import monitor as steps
+
+    run = open_run("monitor", run_id, {"as_of": as_of})
+    try:
+        checked = steps.check_quality(run)
+        measured = steps.measure_drift(run, checked)
+        steps.draw_report(run, measured)
+        steps.request_retrain(run, steps.decide(run, checked, measured))
+    except (NothingToDo, DataRejected):
+        pass
+    return close("monitor", run_id)
+
+
+def test_the_real_file_becomes_a_champion_and_again_changes_nothing(settings: Settings, telco_csv: Path):
+    register_source(settings, str(telco_csv))
+    assert ingest("i1", FIRST) == "PUBLISHED"
+    assert retrain("r1") == "PROMOTED"
+    state = use_case_state(settings, "churn")
+    assert state["champion"]["roc_auc_holdout"] >= 0.82
+    low, high = state["champion"]["roc_auc_interval"]
+    assert low <= 0.845 <= high
+    assert state["registered_versions"] == 1
+    assert ingest("i2", FIRST) == "NO_NEW_DATA"
+    assert retrain("r2") == "UNCHANGED"
+    again = use_case_state(settings, "churn")
+    assert again["champion"] == state["champion"]
+    assert again["registered_versions"] == 1
+    engine = connect(settings.state_url)
+    published = publications.latest(engine, "churn", "data")
+    assert published is not None
+    assert (published.rows_in, published.rows_published, published.rows_quarantined) == (7043, 7043, 0)
+
+
+def test_dry_run_registers_nothing(settings: Settings, telco_csv: Path):
+    register_source(settings, str(telco_csv))
+    ingest("i1", FIRST)
+    assert retrain("r1", run_mode="dry_run") == "DRY_RUN"
+    state = use_case_state(settings, "churn")
+    assert state["champion"] is None
+    assert state["registered_versions"] == 0
+
+
+def test_covariate_drift_leads_to_one_retrain_with_its_reason(settings: Settings):
+    source = "simulator:?rows_per_day=120&drift=covariate&drift_from=2026-11-24"
+    register_source(settings, source)
+    ingest("i1", FIRST)
+    assert retrain("r1") == "PROMOTED"
+    assert monitor("m1", FIRST) == "NO_DRIFT"
+    later = (date.fromisoformat(FIRST) + timedelta(days=7)).isoformat()
+    assert ingest("i2", later) == "PUBLISHED"
+    assert monitor("m2", later) == "REQUESTED"
+    assert monitor("m3", later) == "SUPPRESSED"
+    state = use_case_state(settings, "churn")
+    assert "MonthlyCharges" in state["last_monitor"]["drifted_columns"]
+    assert state["pending_requests"] == 1
+    outcome = retrain("r2", as_of=None, run_type="asset_triggered")
+    assert outcome in ("PROMOTED", "REFUSED")
+    last = runs.last(connect(settings.state_url), "churn", "retrain")
+    assert last is not None
+    assert last.as_of == later
+    assert "drift of" in last.reason
+    assert [request.outcome for request in requests.every(connect(settings.state_url), "churn")] == [outcome]
+
+
+def test_a_woken_run_with_nothing_to_claim_ends_at_once(settings: Settings):
+    with pytest.raises(NothingToDo):
+        open_run("retrain", "r1", {}, "asset_triggered")
+    row = runs.get(connect(settings.state_url), "churn", "retrain", "r1")
+    assert row is not None
+    assert (row.outcome, row.ended_at is not None) == ("NOTHING_PENDING", True)
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [{"as_of": "tomorrow"}, {"as_of": "2026-13-01"}, {"path": "../../etc"}, {"run_mode": "yolo"}],
+    ids=["B39-word", "B39-no-such-day", "B39-unknown-key", "B39-mode"],
+)
+def test_bad_parameters_are_refused_and_recorded(settings: Settings, conf: dict):
+    with pytest.raises(BadRequest):
+        open_run("retrain", "r1", conf)
+    row = runs.get(connect(settings.state_url), "churn", "retrain", "r1")
+    assert row is not None
+    assert row.outcome == "BAD_REQUEST"
+
+
+def test_a_batch_past_the_limit_is_refused_whole(settings: Settings, telco_csv: Path, tmp_path: Path):
+    broken = tmp_path / "broken.csv"
+    lines = telco_csv.read_text(encoding="utf-8").splitlines()
+    broken.write_text("\n".join([lines[0], *(line.replace("Month-to-month", "Weekly") for line in lines[1:])]))
+    register_source(settings, str(broken))
+    assert ingest("i1", FIRST) == "DATA_REJECTED"
+    row = runs.get(connect(settings.state_url), "churn", "ingest", "i1")
+    assert row is not None
+    assert "Contract" in row.reasons[0]
+    assert "Weekly" in row.reasons[0]
+    assert publications.latest(connect(settings.state_url), "churn", "data") is None
+
+
+def test_a_few_bad_rows_go_to_quarantine_with_their_rule(settings: Settings, telco_csv: Path, tmp_path: Path):
+    from include.data import tables
+
+    lines = telco_csv.read_text(encoding="utf-8").splitlines()
+    for n in range(1, 11):
+        lines[n] = lines[n].replace("Month-to-month", "Weekly").replace("One year", "Weekly").replace("Two year", "Weekly")
+    source = tmp_path / "few.csv"
+    source.write_text("\n".join(lines))
+    register_source(settings, str(source))
+    assert ingest("i1", FIRST) == "PUBLISHED"
+    published = publications.latest(connect(settings.state_url), "churn", "data")
+    assert published is not None
+    assert (published.rows_published, published.rows_quarantined) == (7033, 10)
+    uri = tables.table_uri(settings.lake_uri, "churn", "quarantine")
+    kept = tables.read(uri, published.versions["quarantine"])
+    assert len(kept) == 10
+    assert kept["rule"].str.startswith("Contract: must be one of").all()
+
+
+def test_an_open_intent_is_reconciled(settings: Settings):
+    from include.registry import promotion, tracking
+
+    engine = connect(settings.state_url)
+    values = {"previous_version": None, "model_sha256": "m", "fingerprint": "f", "data_version": "d", "as_of": FIRST}
+    promotions.intend(engine, use_case="churn", run_id="r", version="9", metrics={}, reasons=[], fence=1, **values)
+    promotion.reconcile(engine, tracking.connect(settings.mlflow_uri), "churn")
+    assert promotions.open_intents(engine, "churn") == []
+    assert promotions.champion(engine, "churn") is None
