@@ -41,6 +41,16 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("names", nargs="*", metavar="name", help="such as scheduler or mlflow; all without one")
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
     commands.add_parser("clean", help="stop the stack and remove all of its state")
+    init = commands.add_parser("init", help="draft a use case from a CSV or Parquet file")
+    init.add_argument("name", metavar="NAME", help="lower-case letters, digits and _")
+    init.add_argument("--from", dest="file", required=True, metavar="FILE", help="a CSV or Parquet file with a target")
+    init.add_argument("--target", metavar="COLUMN", help="what to predict; guessed without it")
+    init.add_argument("--id", metavar="COLUMN", help="what identifies a row; guessed without it")
+    init.add_argument("--positive", metavar="VALUE", help="the target's value to find; the rarer one without it")
+    init.add_argument("--into", metavar="FOLDER", help="where the use case folder goes; the first of all without it")
+    check = commands.add_parser("check", help="try spec and features of a use case without Airflow")
+    check.add_argument("name", metavar="NAME")
+    check.add_argument("--data", metavar="FILE", help="a CSV or Parquet file to try them on; the spec's source without it")
     return parser
 
 
@@ -63,6 +73,15 @@ def _dispatch(args: argparse.Namespace, settings: Settings) -> int:
             from include.cli.stack import logs
 
             return logs(settings, args.names, args.follow)
+        case "init":
+            from include.cli.draft import Wishes
+            from include.cli.init import init
+
+            return init(settings, args.name, args.file, Wishes(args.target, args.id, args.positive), args.into)
+        case "check":
+            from include.cli.check import check
+
+            return check(settings, args.name, args.data)
         case _:
             from include.cli.stack import clean
 

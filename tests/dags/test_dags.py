@@ -14,13 +14,14 @@ from include.settings import PROJECT
 HEAVY = {"pandas", "numpy", "sklearn", "mlflow", "evidently", "great_expectations", "matplotlib", "deltalake"}
 INSPECT = """
 import importlib, json, sys
-from airflow.sdk import DAG
-found, seen = {}, list(DAG.__init__.__code__.co_names)
 for name in ("ingest", "retrain", "monitor"):
-    module = importlib.import_module(name)
+    importlib.import_module(name)
 heavy = sorted(set(sys.modules) & set(json.loads(sys.argv[1])))
-from airflow.sdk.definitions._internal.contextmanager import DagContext
-for dag, _ in DagContext.autoregistered_dags:
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[2])
+assert not bag.import_errors, bag.import_errors
+found = {}
+for dag in bag.dags.values():
     found[dag.dag_id] = {
         "edges": {t.task_id: sorted(t.downstream_task_ids) for t in dag.tasks},
         "teardowns": [t.task_id for t in dag.tasks if t.is_teardown],
@@ -38,9 +39,10 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict:
     environment = {
         **os.environ,
         "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "dags")]),
     }
-    command = [sys.executable, "-c", INSPECT, json.dumps(sorted(HEAVY))]
+    command = [sys.executable, "-c", INSPECT, json.dumps(sorted(HEAVY)), str(PROJECT / "dags")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.split("RESULT")[1])

@@ -1,0 +1,147 @@
+"""``python -m include check``: tries a use case's spec and features on real rows, without Airflow."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from include import spec as specs
+from include.cli.console import console, error, heading, line
+from include.data import contract, sources
+from include.data.contract import Conformed
+from include.errors import DataRejected
+from include.features.build import FeatureError, build, load_functions
+from include.settings import Settings
+from include.spec import SpecError, UseCase
+
+ROWS_ALONE = 20
+SIMULATED_DAY = date(2026, 1, 1)
+# Sums over arrays of other lengths may differ in the last digits of a float.
+RELATIVE, ABSOLUTE = 1e-9, 1e-12
+
+
+@dataclass(frozen=True)
+class FeatureReport:
+    """One model input as it came out."""
+
+    name: str
+    type: str
+    null_share: float
+    values: str
+
+
+def check(settings: Settings, name: str, data: str | None = None) -> int:
+    """Report on spec, data and features of ``name``. Returns 0 when nothing stands against using it, else 1."""
+    spec = specs.find(name, settings.use_case_folders)
+    load_functions(spec)
+    origin, conformed = _rows(spec, data)
+    heading(f"{name}: {len(conformed.frame)} rows of {origin}")
+    faults = list(_data_faults(conformed))
+    try:
+        features = build(conformed.frame, spec)
+    except (FeatureError, DataRejected) as problem:
+        faults.append(_hint(str(problem)))
+    else:
+        _show(reports(features, spec))
+        faults += impurities(conformed.frame, features, spec)
+    for fault in faults:
+        error(fault)
+    _remind(spec)
+    line(f"{name}: {f'{len(faults)} fault(s), named above' if faults else 'spec, data and features fit'}")
+    return 1 if faults else 0
+
+
+def reports(features: pd.DataFrame, spec: UseCase) -> list[FeatureReport]:
+    """What each column of ``features`` (as ``build`` returns them) holds."""
+    return [_report(features[name], name, kind) for name, kind in spec.feature_types.items()]
+
+
+def impurities(frame: pd.DataFrame, features: pd.DataFrame, spec: UseCase) -> list[str]:
+    """Features that are no function of their row: another value when built again, or when the row stands alone.
+
+    ``features`` is what ``build`` made of ``frame``. A write to the input needs no test here: ``build`` hands out
+    read-only arrays, so it fails there.
+    """
+    again = build(frame, spec)
+    found = [f"{name}: another value when built a second time; it must depend on its argument alone"
+             for name in _different(features, again)]  # fmt: skip
+    picked = np.unique(np.linspace(0, len(frame) - 1, ROWS_ALONE).astype(int))
+    try:
+        alone = pd.concat([build(frame.iloc[[row]], spec) for row in picked])
+    except FeatureError as problem:
+        return [*found, _hint(f"{problem} (for a row alone)")]
+    reason = "another value for a row alone than among others; use no mean, rank or state over the rows"
+    return [*found, *(f"{name}: {reason}" for name in _different(features.iloc[picked], alone))]
+
+
+def _different(one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
+    return [name for name in one.columns if not _same(one[name].to_numpy(), other[name].to_numpy())]
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    if one.dtype == np.float64:
+        return bool(np.allclose(one, other, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True))
+    return bool((one == other).all())
+
+
+def _rows(spec: UseCase, data: str | None) -> tuple[str, Conformed]:
+    """Typed rows to try the features on, and where they come from."""
+    uri = data or spec.source.uri
+    if data is None and sources.kind_of(uri) == "simulator":
+        with tempfile.TemporaryDirectory() as folder:
+            landed = sources.land(
+                uri, spec, after=SIMULATED_DAY - timedelta(days=1), as_of=SIMULATED_DAY + timedelta(days=1),
+                folder=Path(folder),
+            )  # fmt: skip
+            path = next(Path(file.path) for file in landed if file.kind == "rows")
+            return uri, contract.conform(contract.read(path, spec), spec)
+    if "://" in uri:
+        raise SpecError(f"{spec.folder / 'spec.yaml'}: source.uri: {uri} is not on this machine; name a file with --data")
+    if sources.kind_of(uri) == "daily":
+        uri = uri.format(day=max(sources.daily_days(uri), default="2026-01-31"))
+    return uri, contract.conform(contract.read(Path(uri).expanduser(), spec), spec)
+
+
+def _data_faults(conformed: Conformed) -> Iterator[str]:
+    for fault in conformed.faults:
+        yield f"{fault.rule} in {len(fault.rows)} row(s), such as {', '.join(map(repr, fault.sample))}"
+
+
+def _hint(problem: str) -> str:
+    return f"{problem}: it writes into its input; work on a copy" if "read-only" in problem else problem
+
+
+def _report(column: pd.Series, name: str, kind: str) -> FeatureReport:
+    if kind == "category":
+        known = column[column != "missing"]
+        return FeatureReport(name, kind, 1 - len(known) / len(column), f"{known.nunique()} categories")
+    known = column.dropna()
+    values = f"{known.min():g} to {known.max():g}" if len(known) else "no value"
+    return FeatureReport(name, kind, float(column.isna().mean()), values)
+
+
+def _show(found: list[FeatureReport]) -> None:
+    """A table on a terminal; elsewhere lines that do not depend on a width."""
+    if not console.is_terminal:
+        for feature in found:
+            line(f"{feature.name:<28} {feature.type:<9} {feature.null_share:6.1%} null  {feature.values}")
+        return
+    table = Table("feature", "type", "null", "values", box=None, pad_edge=False, padding=(0, 2))
+    for feature in found:
+        table.add_row(feature.name, feature.type, f"{feature.null_share:.1%}", feature.values)
+    console.print(table)
+
+
+def _remind(spec: UseCase) -> None:
+    """Say how much of a draft nobody has described yet; it works all the same."""
+    texts = [spec.description, spec.owner, spec.target.description, *(c.description for c in spec.columns.values())]
+    left = sum(text.startswith("DESCRIBE") for text in texts)
+    if left:
+        line(f"{left} description(s) in {spec.folder / 'spec.yaml'} still say DESCRIBE")
