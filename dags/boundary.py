@@ -30,7 +30,9 @@ PARAMS = {
         title="As of",
         description="Act on what was known before 00:00 UTC of this day. Empty: the schedule's own day, else today.",
     ),
-    "reason": Param("", type="string", maxLength=500, title="Reason", description="Why you start this run; kept in the ledger."),
+    "reason": Param(
+        "", type="string", maxLength=500, title="Reason", description="Why you start this run; kept in the ledger."
+    ),
     "run_mode": Param(
         "enabled",
         type="string",
@@ -85,7 +87,7 @@ def opened(spec: UseCase, kind: str, context: Any) -> dict[str, Any]:
     from include.steps import ledger
 
     dag_run = context["dag_run"]
-    conf = {key: value for key, value in (dag_run.conf or {}).items()}
+    conf = dict(dag_run.conf or {})
     return ledger.open_run(
         spec.name,
         kind,  # type: ignore[arg-type]

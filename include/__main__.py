@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--into", metavar="FOLDER", help="where the use case folder goes; the first of all without it")
     check = commands.add_parser("check", help="try spec and features of a use case without Airflow")
     check.add_argument("name", metavar="NAME")
-    check.add_argument("--data", metavar="FILE", help="a CSV or Parquet file to try them on; the spec's source without it")
+    check.add_argument(
+        "--data", metavar="FILE", help="a CSV or Parquet file to try them on; the spec's source without it"
+    )
     return parser
 
 

@@ -12,7 +12,7 @@ class DataRejected(Exception):
 
 
 class NothingToDo(Exception):
-    """A normal end before the last step (``UNCHANGED``, ``REFUSED``…): what follows is skipped, the reasons are kept."""
+    """A normal end before the last step (``UNCHANGED``, ``REFUSED``…): what follows is skipped, reasons are kept."""
 
     def __init__(self, outcome: str, *reasons: str) -> None:
         super().__init__("; ".join(reasons))

@@ -69,16 +69,18 @@ def impurities(frame: pd.DataFrame, features: pd.DataFrame, spec: UseCase) -> li
     ``features`` is what ``build`` made of ``frame``. A write to the input needs no test here: ``build`` hands out
     read-only arrays, so it fails there.
     """
-    again = build(frame, spec)
-    found = [f"{name}: another value when built a second time; it must depend on its argument alone"
-             for name in _different(features, again)]  # fmt: skip
     picked = np.unique(np.linspace(0, len(frame) - 1, ROWS_ALONE).astype(int))
     try:
+        again = build(frame, spec)
         alone = pd.concat([build(frame.iloc[[row]], spec) for row in picked])
     except FeatureError as problem:
-        return [*found, _hint(f"{problem} (for a row alone)")]
-    reason = "another value for a row alone than among others; use no mean, rank or state over the rows"
-    return [*found, *(f"{name}: {reason}" for name in _different(features.iloc[picked], alone))]
+        return [f"{problem} (not at first, but when built a second time or for a row alone)"]
+    unstable = _different(features, again)
+    mixing = [name for name in _different(features.iloc[picked], alone) if name not in unstable]
+    return [
+        *(f"{name}: another value when built a second time; let it depend on its argument alone" for name in unstable),
+        *(f"{name}: another value for a row alone than among others; use no mean, rank or order of rows" for name in mixing),
+    ]
 
 
 def _different(one: pd.DataFrame, other: pd.DataFrame) -> list[str]:
@@ -95,18 +97,22 @@ def _rows(spec: UseCase, data: str | None) -> tuple[str, Conformed]:
     """Typed rows to try the features on, and where they come from."""
     uri = data or spec.source.uri
     if data is None and sources.kind_of(uri) == "simulator":
-        with tempfile.TemporaryDirectory() as folder:
-            landed = sources.land(
-                uri, spec, after=SIMULATED_DAY - timedelta(days=1), as_of=SIMULATED_DAY + timedelta(days=1),
-                folder=Path(folder),
-            )  # fmt: skip
-            path = next(Path(file.path) for file in landed if file.kind == "rows")
-            return uri, contract.conform(contract.read(path, spec), spec)
+        return uri, _simulated(uri, spec)
     if "://" in uri:
-        raise SpecError(f"{spec.folder / 'spec.yaml'}: source.uri: {uri} is not on this machine; name a file with --data")
+        raise SpecError(
+            f"{spec.folder / 'spec.yaml'}: source.uri: {uri} is not on this machine; name a file with --data"
+        )
     if sources.kind_of(uri) == "daily":
         uri = uri.format(day=max(sources.daily_days(uri), default="2026-01-31"))
     return uri, contract.conform(contract.read(Path(uri).expanduser(), spec), spec)
+
+
+def _simulated(uri: str, spec: UseCase) -> Conformed:
+    day = timedelta(days=1)
+    with tempfile.TemporaryDirectory() as folder:
+        landed = sources.land(uri, spec, after=SIMULATED_DAY - day, as_of=SIMULATED_DAY + day, folder=Path(folder))
+        path = next(Path(file.path) for file in landed if file.kind == "rows")
+        return contract.conform(contract.read(path, spec), spec)
 
 
 def _data_faults(conformed: Conformed) -> Iterator[str]:

@@ -18,8 +18,30 @@ from include.spec import RESERVED_COLUMNS, SpecError
 MOST_CATEGORIES = 50
 ID_WORDS = frozenset({"id", "key", "uuid", "guid", "identifier"})
 TARGET_WORDS = frozenset(
-    "churn churned target label diagnosis outcome class y default defaulted fraud response converted conversion survived "
-    "attrition exited cancelled canceled left died readmitted".split()
+    [
+        "churn",
+        "churned",
+        "target",
+        "label",
+        "diagnosis",
+        "outcome",
+        "class",
+        "y",
+        "default",
+        "defaulted",
+        "fraud",
+        "response",
+        "converted",
+        "conversion",
+        "survived",
+        "attrition",
+        "exited",
+        "cancelled",
+        "canceled",
+        "left",
+        "died",
+        "readmitted",
+    ]
 )
 POSITIVE_WORDS = frozenset({"1", "yes", "y", "true", "t", "positive"})
 
@@ -101,7 +123,9 @@ def _target(profiles: dict[str, Profile], wished: str | None) -> str:
     if candidates:
         raise SpecError(f"which column is to be predicted? Name it with --target; candidates: {', '.join(candidates)}")
     about = f"'{named[0]}' is named like a target and has {len(profiles[named[0]].values)} values; " if named else ""
-    raise SpecError(f"no target found: {about}expected a column with two values. Name one with --target; found: {listed}")
+    raise SpecError(
+        f"no target found: {about}expected a column with two values. Name one with --target; found: {listed}"
+    )
 
 
 def _labels(target: Profile, wished: str | None) -> tuple[str, str]:
@@ -125,7 +149,9 @@ def _id(text: pd.DataFrame, inputs: dict[str, Profile], time: str | None, wished
         if wished not in inputs:
             raise SpecError(f"--id {wished}: expected one of {', '.join(inputs)}")
         if not is_key(wished):
-            raise SpecError(f"--id {wished}: expected a value in every row and none twice, found {_repeats(text[wished])}")
+            raise SpecError(
+                f"--id {wished}: expected a value in every row and none twice, found {_repeats(text[wished])}"
+            )
         return wished
     whole = {name: found for name, found in inputs.items() if found.kind in ("integer", "text")}
     for choice in (
@@ -176,14 +202,21 @@ def _column(found: Profile, key: str) -> dict[str, Any]:
     if column["type"] == "category":
         column["values"] = sorted(found.values)
     elif column["type"] in ("integer", "number") and found.low is not None and found.high is not None:
-        column["min"], column["max"] = (int(x) if x.is_integer() else x for x in range_with_margin(found.low, found.high))
+        column["min"], column["max"] = (
+            int(x) if x.is_integer() else x for x in range_with_margin(found.low, found.high)
+        )
     if found.nullable:
         column["nullable"] = True
-    return column | {"description": f"DESCRIBE: {_example(found)}"}
+    return column | {"description": _description(found, key)}
 
 
-def _example(found: Profile) -> str:
-    return f"what it says, in which unit; {_shown(found.values)}" if found.values else "blank in every row"
+def _description(found: Profile, key: str) -> str:
+    """What the owner is asked; no value of a text column, since it may name a person."""
+    if found.name == key:
+        return "DESCRIBE: what the id stands for, and who gives it"
+    if found.low is None:
+        return "DESCRIBE: what it says"
+    return f"DESCRIBE: what it measures, in which unit (found {found.low:g} to {found.high:g})"
 
 
 def _shown(values: Sequence[str]) -> str:

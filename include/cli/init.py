@@ -66,7 +66,9 @@ def init(settings: Settings, name: str, file: str, wishes: Wishes, into: str | N
         found = draft(read_text(path), wishes)
     except SpecError as problem:
         raise SpecError(f"{path.name}: {problem}") from problem
-    _publish(folder, name, {"spec.yaml": spec_text(name, path, found), "features.py": _render("features.py", name=name)})
+    _publish(
+        folder, name, {"spec.yaml": spec_text(name, path, found), "features.py": _render("features.py", name=name)}
+    )
     _report(settings, folder / name, found)
     return 0
 

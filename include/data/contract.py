@@ -180,7 +180,9 @@ def _content(path: Path, maximum: int) -> bytes:
     except (EOFError, gzip.BadGzipFile) as error:
         raise DataRejected("UNREADABLE", f"{path.name}: the gzip stream is broken ({error}); copy it again") from error
     if len(content) > maximum:
-        raise DataRejected("TOO_LARGE", f"{path.name}: more than {maximum} bytes; raise limits.maximum_bytes or split it")
+        raise DataRejected(
+            "TOO_LARGE", f"{path.name}: more than {maximum} bytes; raise limits.maximum_bytes or split it"
+        )
     return content
 
 
@@ -192,7 +194,9 @@ def _decode(path: Path, content: bytes) -> str:
             "BAD_ENCODING", f"{path.name}: not UTF-8 at byte {error.start} ({error.reason}); save it as UTF-8"
         ) from error
     if "\0" in text:
-        raise DataRejected("NUL_BYTE", f"{path.name}: a NUL byte in line {text[: text.index(chr(0))].count(chr(10)) + 1}")
+        raise DataRejected(
+            "NUL_BYTE", f"{path.name}: a NUL byte in line {text[: text.index(chr(0))].count(chr(10)) + 1}"
+        )
     return text
 
 

@@ -122,7 +122,9 @@ def _rule(result: Any, batch: pd.DataFrame, already: list[list[str]]) -> tuple[R
     if kind == "expect_column_values_to_not_be_null":
         # A value that could not be read is null by now and has been named for what it was.
         rows = [row for row in rows if not any(name.startswith(f"{column}: ") for name in already[row])]
-    values = batch[column].iloc[rows[:SAMPLE]] if column in batch else batch[kwargs["column_list"][0]].iloc[rows[:SAMPLE]]
+    values = (
+        batch[column].iloc[rows[:SAMPLE]] if column in batch else batch[kwargs["column_list"][0]].iloc[rows[:SAMPLE]]
+    )
     return RuleResult(f"{column}: {_words(kind, kwargs)}", column, len(rows), tuple(str(v)[:80] for v in values)), rows
 
 
@@ -155,6 +157,7 @@ def _refusals(batch: pd.DataFrame, quarantined: int, rules: list[RuleResult], sp
     if rows and quarantined / rows > limits.quarantine_rate:
         worst = sorted((rule for rule in rules if rule.broken), key=lambda rule: -rule.broken)[:3]
         named = "; ".join(f"{r.rule} ({r.broken} rows, such as {', '.join(map(repr, r.sample[:2]))})" for r in worst)
-        message = f"{quarantined} of {rows} rows ({quarantined / rows:.1%}) break a rule, at most {limits.quarantine_rate:.1%}"
+        rate = quarantined / rows
+        message = f"{quarantined} of {rows} rows ({rate:.1%}) break a rule, at most {limits.quarantine_rate:.1%}"
         found.append(("QUARANTINE_RATE", f"{message} may: {named}. Mend the file and start the run again"))
     return found

@@ -8,7 +8,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def render(result: dict[str, Any], *, title: str, source: str, days: str, as_of: str, run_id: str, simulated: bool) -> str:
+def render(
+    result: dict[str, Any], *, title: str, source: str, days: str, as_of: str, run_id: str, simulated: bool
+) -> str:
     """The page for ``result`` (``Validation.to_json()``)."""
     folder = FileSystemLoader(Path(__file__).with_name("templates"))
     environment = Environment(loader=folder, autoescape=True, undefined=StrictUndefined)

@@ -1,6 +1,6 @@
 """Where raw data comes from, and how it lands: files kept as they came, each with its SHA-256.
 
-A source is a URI: ``simulator:?rows_per_day=120&drift=covariate&drift_from=2026-11-01``, a CSV or Parquet file (local or
+A source is a URI: ``simulator:?rows_per_day=120&drift=prior&drift_from=2026-11-01``, a CSV or Parquet file (local or
 any fsspec URI) that is replayed as a history, or a URI with ``{day}`` for one file a day.
 """
 
@@ -137,7 +137,9 @@ def daily_days(uri: str) -> list[date]:
 def _first_day(uri: str) -> date:
     days = daily_days(uri)
     if not days:
-        raise DataRejected("MISSING_FILE", f"{uri}: no file matches; expected one a day, such as {uri.format(day='2026-01-31')}")
+        raise DataRejected(
+            "MISSING_FILE", f"{uri}: no file matches; expected one a day, such as {uri.format(day='2026-01-31')}"
+        )
     return days[0]
 
 
@@ -158,9 +160,11 @@ def _fetch(uri: str, target: Path, kind: Literal["rows", "labels"], day: date | 
             sink.flush()
             os.fsync(sink.fileno())
     except FileNotFoundError as error:
-        raise DataRejected("MISSING_FILE", f"{uri}: there is no such file; put it there and start the run again") from error
+        raise DataRejected(
+            "MISSING_FILE", f"{uri}: there is no such file; put it there and start the run again"
+        ) from error
     temporary.replace(target)
-    return Landed(kind, day and day.isoformat(), str(target), digest.hexdigest(), uri)
+    return Landed(kind, day.isoformat() if day else None, str(target), digest.hexdigest(), uri)
 
 
 def _write(text: str, target: Path, kind: Literal["rows", "labels"], day: date, uri: str) -> Landed:

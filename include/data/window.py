@@ -28,7 +28,11 @@ class Lake:
 
         They are as known at ``known_at`` (an ``as_of``), or at ``end`` without one.
         """
-        rows = self._read("customers", known_at or end.isoformat(), [(OBSERVED, ">=", midnight(first_day)), (OBSERVED, "<", midnight(end))])
+        rows = self._read(
+            "customers",
+            known_at or end.isoformat(),
+            [(OBSERVED, ">=", midnight(first_day)), (OBSERVED, "<", midnight(end))],
+        )
         return self._newest(rows, [self.spec.id, OBSERVED])
 
     def labels(self, as_of: date) -> pd.DataFrame:

@@ -34,9 +34,7 @@ class Baseline:
         return cls(pd.read_parquet(folder / "baseline.parquet"), statistics)
 
 
-def make_baseline(
-    frame: pd.DataFrame, scores: np.ndarray, labels: np.ndarray, spec: UseCase, seed: int
-) -> Baseline:
+def make_baseline(frame: pd.DataFrame, scores: np.ndarray, labels: np.ndarray, spec: UseCase, seed: int) -> Baseline:
     """The baseline of ``frame`` (rows, columns of the spec) with ``scores`` and ``labels`` of shape (rows,)."""
     rows = frame[[name for name in spec.columns if name != spec.id]].assign(**{SCORE: scores})
     statistics = {

@@ -16,7 +16,6 @@ import pandas as pd
 from scipy.stats import norm
 
 from include.monitoring.baseline import SCORE
-from include.monitoring.baseline import SCORE
 from include.monitoring.distances import distance
 from include.spec import UseCase
 
@@ -90,7 +89,12 @@ def measure(
 
 
 def _judge(
-    reference: pd.DataFrame, current: pd.DataFrame, check: ColumnCheck, minimum: int, level: float, rng: np.random.Generator
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    check: ColumnCheck,
+    minimum: int,
+    level: float,
+    rng: np.random.Generator,
 ) -> ColumnVerdict:
     if check.name not in reference or check.name not in current:
         return ColumnVerdict(check.name, "MISSING", check.method)
@@ -120,10 +124,10 @@ def _chance(reference: np.ndarray, size: int, method: str, level: float, rng: np
     """
     pool = rng.choice(reference, min(len(reference), MAXIMUM_SAMPLE), replace=False)
     size = min(size, MAXIMUM_SAMPLE)
-    found = [
-        distance(method, rng.choice(pool, len(pool)), rng.choice(pool, size)) for _ in range(RESAMPLES)
-    ]
-    return float(max(np.quantile(found, min(level, 1 - 1 / RESAMPLES)), np.mean(found) + _sigmas(level) * np.std(found)))
+    found = [distance(method, rng.choice(pool, len(pool)), rng.choice(pool, size)) for _ in range(RESAMPLES)]
+    return float(
+        max(np.quantile(found, min(level, 1 - 1 / RESAMPLES)), np.mean(found) + _sigmas(level) * np.std(found))
+    )
 
 
 def _sigmas(level: float) -> float:

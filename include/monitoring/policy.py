@@ -60,14 +60,18 @@ def _brakes(facts: Facts, policy: RetrainPolicy) -> list[str]:
     held = []
     cooling = [day for day in facts.attempts if facts.as_of < day + timedelta(hours=policy.cooldown_hours)]
     if cooling:
-        held.append(f"COOLDOWN: a retrain was asked for as of {max(cooling)}, less than {policy.cooldown_hours} h before")
+        held.append(
+            f"COOLDOWN: a retrain was asked for as of {max(cooling)}, less than {policy.cooldown_hours} h before"
+        )
     recent = [day for day in facts.attempts if day > facts.as_of - timedelta(days=BUDGET_DAYS)]
     if len(recent) >= policy.max_retrains_per_30d:
         held.append(f"BUDGET: {len(recent)} retrains in 30 days, at most {policy.max_retrains_per_30d}")
     if facts.evidence in facts.known_evidence:
         held.append("SAME_EVIDENCE: this drift of these days was acted on before")
     if facts.new_labels < policy.min_new_labels:
-        held.append(f"TOO_FEW_NEW_LABELS: {facts.new_labels} since the champion's, at least {policy.min_new_labels} needed")
+        held.append(
+            f"TOO_FEW_NEW_LABELS: {facts.new_labels} since the champion's, at least {policy.min_new_labels} needed"
+        )
     if facts.last_attempt_refused:
         held.append("NEEDS_A_PERSON: the last retrain for this drift did not pass the gate")
     return held

@@ -1,4 +1,4 @@
-"""Data quality against the baseline, and the shift guard before training. A quality failure never asks for a retrain."""
+"""Data quality against the baseline, and the shift guard before training. It never asks for a retrain."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def _unseen(baseline: pd.DataFrame, window: pd.DataFrame, spec: UseCase) -> Iter
         known = window[name].isna() | window[name].isin(baseline[name].dropna().unique())
         share = float((~known).mean())
         if share > limit:
-            message = f"'{name}': {share:.1%} of the rows are in categories that the baseline never saw, at most {limit:.0%}"
+            message = (
+                f"'{name}': {share:.1%} of the rows are in categories that the baseline never saw, at most {limit:.0%}"
+            )
             yield Violation("categorical_values_check", name, message, share, limit)
 
 
@@ -68,7 +70,9 @@ def _scale(baseline: pd.DataFrame, window: pd.DataFrame, spec: UseCase) -> Itera
             continue
         ratio = max(before / after, after / before)
         if ratio > limit:
-            message = f"'{name}': the median went from {before:g} to {after:g}, more than {limit:g}-fold; a change of unit?"
+            message = (
+                f"'{name}': the median went from {before:g} to {after:g}, more than {limit:g}-fold; a change of unit?"
+            )
             yield Violation("baseline_drift_check", name, message, float(ratio), limit)
 
 

@@ -33,7 +33,9 @@ def draw(
         categorical_columns=[c.name for c in usable if c.kind == "category"],
     )
     columns = [c.name for c in usable]
-    sides = [Dataset.from_pandas(_sample(side[columns], seed), data_definition=definition) for side in (current, reference)]
+    sides = [
+        Dataset.from_pandas(_sample(side[columns], seed), data_definition=definition) for side in (current, reference)
+    ]
     snapshot = Report(metrics).run(current_data=sides[0], reference_data=sides[1])
     snapshot.save_html(str(folder / "drift.html"))
     snapshot.save_json(str(folder / "drift.json"))

@@ -84,4 +84,6 @@ def _reconcile(engine: Engine, client: MlflowClient, use_case: str) -> None:
     for intent in promotions.open_intents(engine, use_case):
         took_effect = versions.alias(client, use_case) == intent.version
         promotions.finish(engine, intent.id, "done" if took_effect else "abandoned")
-        log.warning("%s: open intent for version %s is %s", use_case, intent.version, "done" if took_effect else "abandoned")
+        log.warning(
+            "%s: open intent for version %s is %s", use_case, intent.version, "done" if took_effect else "abandoned"
+        )

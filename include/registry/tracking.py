@@ -21,7 +21,7 @@ CANDIDATE_TAG = "modelops.candidate"
 
 
 def connect(uri: str) -> MlflowClient:
-    """A client of the server at ``uri``, which becomes the default too: artifact locations are resolved against that."""
+    """A client of the server at ``uri``; that becomes the default too, against which artifacts are resolved."""
     mlflow.set_tracking_uri(uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
@@ -90,16 +90,17 @@ def experiment_id(client: MlflowClient, name: str) -> str:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-        return str(client.get_experiment_by_name(name).experiment_id)
+        made = client.get_experiment_by_name(name)
+        if made is None:
+            raise
+        return str(made.experiment_id)
 
 
 def _tag(run: Run) -> str:
     return f"{run.kind}/{run.run_id}".replace("'", "_")
 
 
-def _find_or_create(
-    client: MlflowClient, run: Run, candidate: str | None, name: str, tags: Mapping[str, str]
-) -> str:
+def _find_or_create(client: MlflowClient, run: Run, candidate: str | None, name: str, tags: Mapping[str, str]) -> str:
     experiment = experiment_id(client, run.use_case)
     found = client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{_tag(run)}'")
     for earlier in found:

@@ -62,7 +62,7 @@ def fetch(client: MlflowClient, name: str, version: str, cache: Path) -> LoadedM
     local.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=local.parent, prefix=".") as temporary:
         # By its location: through its `models:` URI MLflow adds a file of its own, which no manifest lists.
-        model_id = client.get_model_version(name, version).source.removeprefix("models:/")
+        model_id = str(client.get_model_version(name, version).source).removeprefix("models:/")
         location = client.get_logged_model(model_id).artifact_location
         downloaded = download_artifacts(artifact_uri=location, dst_path=temporary)
         model = load(Path(downloaded))

@@ -131,9 +131,7 @@ promotions = Table(
     Column("done_at", String, nullable=True),
 )
 
-fences = Table(
-    "fences", metadata, Column("name", String, primary_key=True), Column("value", Integer, nullable=False)
-)
+fences = Table("fences", metadata, Column("name", String, primary_key=True), Column("value", Integer, nullable=False))
 
 
 class SchemaMismatch(RuntimeError):

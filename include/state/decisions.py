@@ -24,14 +24,10 @@ class DecisionRow:
     decided_at: str
 
 
-def record(
-    engine: Engine, run: Run, kind: str, outcome: str, reasons: list[str], evidence: dict[str, Any]
-) -> None:
+def record(engine: Engine, run: Run, kind: str, outcome: str, reasons: list[str], evidence: dict[str, Any]) -> None:
     with engine.begin() as connection:
         connection.execute(
-            delete(table).where(
-                table.c.use_case == run.use_case, table.c.kind == kind, table.c.run_id == run.run_id
-            )
+            delete(table).where(table.c.use_case == run.use_case, table.c.kind == kind, table.c.run_id == run.run_id)
         )
         connection.execute(
             insert(table).values(

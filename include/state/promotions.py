@@ -31,7 +31,7 @@ class Promotion:
 def intend(engine: Engine, **values: Any) -> int:
     with engine.begin() as connection:
         inserted = connection.execute(insert(table).values(**values, state="intent", intended_at=db.now()))
-        return int(inserted.inserted_primary_key[0])
+        return int(inserted.inserted_primary_key[0])  # type: ignore[index]
 
 
 def finish(engine: Engine, promotion_id: int, state: str = "done") -> None:

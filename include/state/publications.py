@@ -48,9 +48,7 @@ def of_run(engine: Engine, use_case: str, dataset: str, run_id: str) -> Publicat
 
 def latest(engine: Engine, use_case: str, dataset: str, as_of: str | None = None) -> Publication | None:
     """The newest publication that was known at ``as_of`` (any, without one)."""
-    query = select(db.publications).where(
-        db.publications.c.use_case == use_case, db.publications.c.dataset == dataset
-    )
+    query = select(db.publications).where(db.publications.c.use_case == use_case, db.publications.c.dataset == dataset)
     if as_of is not None:
         query = query.where(db.publications.c.as_of <= as_of)
     with engine.connect() as connection:

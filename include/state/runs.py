@@ -61,9 +61,7 @@ def open_row(engine: Engine, run: Run) -> None:
             )
 
 
-def record(
-    engine: Engine, run: Run, outcome: str | None, reasons: list[str] | None = None, **details: Any
-) -> None:
+def record(engine: Engine, run: Run, outcome: str | None, reasons: list[str] | None = None, **details: Any) -> None:
     """Write what is known so far: the outcome with its reasons, and details that are merged by name."""
     with engine.begin() as connection:
         row = connection.execute(
@@ -75,7 +73,7 @@ def record(
         connection.execute(update(db.runs).where(_is(run.use_case, run.kind, run.run_id)).values(**values))
 
 
-def close_row(engine: Engine, use_case: str, kind: str, run_id: str, failed: list[str]) -> str:
+def close_row(engine: Engine, use_case: str, kind: Kind, run_id: str, failed: list[str]) -> str:
     """Close the row and return its outcome; a run without one ``FAILED``, and ``failed`` names its tasks.
 
     A run whose first step died before it opened a row gets one here.

@@ -48,9 +48,7 @@ def pin(engine: Engine, use_case: str, uri: str, sha256: str | None, first_as_of
     with engine.begin() as connection:
         row = connection.execute(select(table).where(table.c.use_case == use_case)).one_or_none()
         if row is None:
-            connection.execute(
-                insert(table).values(use_case=use_case, uri=uri, sha256=sha256, first_as_of=first_as_of)
-            )
+            connection.execute(insert(table).values(use_case=use_case, uri=uri, sha256=sha256, first_as_of=first_as_of))
         elif row.first_as_of is None:
             connection.execute(
                 update(table)

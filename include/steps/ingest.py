@@ -62,7 +62,12 @@ def validate(work: Work, landed: Record) -> Record:
     rules = result.broken_rules[bad].to_numpy()
     quarantine = pd.DataFrame({"row": [json.dumps(row) for row in raw[bad].to_dict("records")], "rule": rules})
     _stage(work, landed["uri"], conformed.frame[good], labels, quarantine)
-    return {"uri": landed["uri"], "manifest": landed["manifest"], "rows_in": result.rows_in, "quarantined": int(bad.sum())}
+    return {
+        "uri": landed["uri"],
+        "manifest": landed["manifest"],
+        "rows_in": result.rows_in,
+        "quarantined": int(bad.sum()),
+    }
 
 
 @step
@@ -97,7 +102,9 @@ def publish(work: Work, validated: Record) -> Record:
     publications.publish(work.engine, publication)
     digest = files[0]["sha256"] if data_sources.kind_of(validated["uri"]) == "replay" else None
     sources.pin(work.engine, work.run.use_case, validated["uri"], digest, work.run.as_of)
-    what = f"{len(rows)} rows of {publication.first_day} to {publication.last_day}, {validated['quarantined']} quarantined"
+    what = (
+        f"{len(rows)} rows of {publication.first_day} to {publication.last_day}, {validated['quarantined']} quarantined"
+    )
     runs.record(work.engine, work.run, "PUBLISHED", [what], data_version=publication.data_version, simulated=simulated)
     log.info("published %s as %s", what, publication.data_version)
     return {"data_version": publication.data_version, "rows": len(rows)}
@@ -161,15 +168,20 @@ def _read_labels(work: Work, files: list[Landed]) -> pd.DataFrame:
         table = pd.read_csv(file.path, dtype="str", keep_default_na=False)
         needed = [spec.id, "observed_at", spec.target.column]
         if missing := [name for name in needed if name not in table]:
-            raise DataRejected("MISSING_COLUMN", f"{Path(file.path).name}: needs {', '.join(needed)}; lacks {', '.join(missing)}")
+            raise DataRejected(
+                "MISSING_COLUMN", f"{Path(file.path).name}: needs {', '.join(needed)}; lacks {', '.join(missing)}"
+            )
         labels, broken = contract.map_labels(table[spec.target.column], spec)
         if broken.any():
             sample = ", ".join(map(repr, table.loc[broken, spec.target.column].head(3)))
-            message = f"{Path(file.path).name}: {broken.sum()} labels are neither {spec.target.positive!r} nor {spec.target.negative!r}, such as {sample}"
+            expected = f"{spec.target.positive!r} nor {spec.target.negative!r}"
+            message = f"{Path(file.path).name}: {broken.sum()} labels are neither {expected}, such as {sample}"
             raise DataRejected("BAD_LABEL", message)
         observed = pd.to_datetime(table["observed_at"], utc=True, format="ISO8601").dt.as_unit("us")
         known = pd.Series(midnight(file.day or work.run.as_of), index=table.index).dt.as_unit("us")
-        frames.append(pd.DataFrame({spec.id: table[spec.id], "observed_at": observed, "label": labels, "known_at": known}))
+        frames.append(
+            pd.DataFrame({spec.id: table[spec.id], "observed_at": observed, "label": labels, "known_at": known})
+        )
     return _concat(frames).dropna(subset=["label"]) if frames else pd.DataFrame()
 
 

@@ -140,7 +140,7 @@ def _publication(work: Work) -> Publication:
 
 
 def _edges(work: Work, publication: Publication, index: int) -> tuple[date, date]:
-    """First day and end (exclusive) of the ``index``-th newest window; the newest ends with the newest published day."""
+    """First day and end (exclusive) of the ``index``-th newest window; the newest ends with the last published day."""
     newest = date.fromisoformat(publication.last_day) + timedelta(days=1)
     end = min(newest, date.fromisoformat(work.run.as_of)) - timedelta(days=index * work.spec.monitoring.window_days)
     return end - timedelta(days=work.spec.monitoring.window_days), end

@@ -44,7 +44,8 @@ def validate_window(work: Work) -> Record:
     publication = publications.latest(work.engine, work.run.use_case, "data", work.run.as_of)
     if publication is None:
         raise DataRejected(
-            "NO_DATA", f"nothing was published up to {work.run.as_of}; run {work.run.use_case}_ingest for that day first"
+            "NO_DATA",
+            f"nothing was published up to {work.run.as_of}; run {work.run.use_case}_ingest for that day first",
         )
     frame = _window(work, publication)
     baseline = _champion_baseline(work)
@@ -121,7 +122,11 @@ def train(work: Work, training: Record, candidate: str) -> Record:
             client,
             child,
             params=found.params,
-            metrics={f"cv_{work.spec.training.selection_metric}": found.score, "search_seconds": found.seconds, **trials},
+            metrics={
+                f"cv_{work.spec.training.selection_metric}": found.score,
+                "search_seconds": found.seconds,
+                **trials,
+            },
             tags={"model_sha256": manifest.model_sha256},
         )
     log.info("%s: %s %.4f with %s", candidate, work.spec.training.selection_metric, found.score, found.params)
@@ -389,7 +394,9 @@ def _package_files(work: Work, training: Record, model: package.LoadedModel) -> 
     baseline = work.folder / "baseline"
     made = make_baseline(rows, scores, rows[LABEL].to_numpy(), work.spec, work.spec.training.seed)
     made.save(baseline)
-    inputs = Schema([ColSpec("double" if kind == "number" else "string", name) for name, kind in work.spec.feature_types.items()])
+    inputs = Schema(
+        [ColSpec("double" if kind == "number" else "string", name) for name, kind in work.spec.feature_types.items()]
+    )
     signature = ModelSignature(inputs=inputs, outputs=Schema([ColSpec("double", "score")]))
     described = {"flavors": {"skops": {"data": "model.skops"}}, "signature": signature.to_dict()}
     return {
@@ -419,7 +426,8 @@ def _score_champion(
     except package.PackageRefused as refusal:
         return gate.Reason("CHAMPION_DAMAGED", str(refusal))
     if pd.Timestamp(champion.manifest.trained_until, tz="UTC") > holdout_from:
-        message = f"version {training['champion']} was trained until {champion.manifest.trained_until}, the hold-out starts {holdout_from.date()}"
+        until = champion.manifest.trained_until
+        message = f"version {training['champion']} was trained until {until}, the hold-out starts {holdout_from.date()}"
         return gate.Reason("CHAMPION_SAW_HOLDOUT", message)
     built = features.build(holdout, work.spec)
     if missing := sorted(set(champion.manifest.feature_types) - set(built.columns)):
@@ -432,7 +440,10 @@ def _score_champion(
 def _other_candidates(work: Work, training: Record, selected: Record) -> dict[str, float]:
     matrix, labels = _holdout_part(work, training)
     others = {name: path for name, path in selected["packages"].items() if name != selected["challenger"]}
-    return {name: round(evaluate(labels, package.load(Path(path)).score(matrix)).roc_auc, 5) for name, path in others.items()}
+    return {
+        name: round(evaluate(labels, package.load(Path(path)).score(matrix)).roc_auc, 5)
+        for name, path in others.items()
+    }
 
 
 def _log_evaluation(work: Work, training: Record, evaluation: Record, verdict: str) -> None:

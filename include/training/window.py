@@ -45,16 +45,24 @@ def judge_window(
     facts = {"rows": len(frame), "labelled": n, "label_coverage": round(coverage, 4), "data_age_days": age}
     faults: list[tuple[str, str]] = []
     if n < limits.minimum_training_rows:
-        faults.append(("TOO_FEW_ROWS", f"{n} labelled rows in the window, at least {limits.minimum_training_rows} needed"))
+        faults.append(
+            ("TOO_FEW_ROWS", f"{n} labelled rows in the window, at least {limits.minimum_training_rows} needed")
+        )
     elif smaller == 0:
         faults.append(("ONE_CLASS", f"all {n} labels of '{spec.target.column}' are of one class"))
     elif smaller < limits.minimum_class_rows:
-        faults.append(("SMALL_CLASS", f"the smaller class has {smaller} rows, at least {limits.minimum_class_rows} needed"))
+        faults.append(
+            ("SMALL_CLASS", f"the smaller class has {smaller} rows, at least {limits.minimum_class_rows} needed")
+        )
     if due and coverage < limits.minimum_label_coverage:
-        message = f"{coverage:.1%} of the {due} mature rows have a label, at least {limits.minimum_label_coverage:.0%} needed"
+        message = (
+            f"{coverage:.1%} of the {due} mature rows have a label, at least {limits.minimum_label_coverage:.0%} needed"
+        )
         faults.append(("LOW_LABEL_COVERAGE", message))
     if grows and age > limits.maximum_data_age_days:
-        message = f"the newest day is {last_day}, {age} days before {as_of}; at most {limits.maximum_data_age_days} allowed"
+        message = (
+            f"the newest day is {last_day}, {age} days before {as_of}; at most {limits.maximum_data_age_days} allowed"
+        )
         faults.append(("STALE_DATA", f"{message}. Run {spec.name}_ingest"))
     if baseline is not None:
         faults += [("SHIFT_GUARD", violation.message) for violation in shift_guard(baseline, frame, spec)]

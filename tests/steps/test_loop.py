@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -35,7 +36,12 @@ def mlflow_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
+    stores = [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with open(folder / "log", "w") as log:
         server = subprocess.Popen([*command, *stores], stdout=log, stderr=log, env=environment, start_new_session=True)
@@ -87,10 +93,8 @@ def ingest(run_id: str, as_of: str) -> str:
     from include.steps import ingest as steps
 
     run = open_run("ingest", run_id, {"as_of": as_of})
-    try:
+    with suppress(NothingToDo, DataRejected):
         steps.publish(run, steps.validate(run, steps.land(run)))
-    except (NothingToDo, DataRejected):
-        pass
     return close("ingest", run_id)
 
 
@@ -214,7 +218,9 @@ def test_a_few_bad_rows_go_to_quarantine_with_their_rule(settings: Settings, tel
 
     lines = telco_csv.read_text(encoding="utf-8").splitlines()
     for n in range(1, 11):
-        lines[n] = lines[n].replace("Month-to-month", "Weekly").replace("One year", "Weekly").replace("Two year", "Weekly")
+        lines[n] = (
+            lines[n].replace("Month-to-month", "Weekly").replace("One year", "Weekly").replace("Two year", "Weekly")
+        )
     source = tmp_path / "few.csv"
     source.write_text("\n".join(lines))
     register_source(settings, str(source))

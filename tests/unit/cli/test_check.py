@@ -1,0 +1,138 @@
+"""What ``check`` says of good and of broken use cases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from include.__main__ import main
+from include.cli.check import check
+from include.cli.draft import Wishes
+from include.cli.init import init
+from include.settings import Settings
+from include.spec import SpecError
+
+HEAD = "import numpy as np\nrng = np.random.default_rng()\n"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return replace(Settings.from_environment({}), home=tmp_path, use_case_folders=(tmp_path / "use_cases",))
+
+
+@pytest.fixture
+def folder(settings: Settings) -> Path:
+    """A drafted use case with the numbers ``size`` and ``age``, and its file ``deals.csv``."""
+    rows = range(100)
+    frame = pd.DataFrame(
+        {"id": [f"r{n}" for n in rows], "size": [n % 9 for n in rows], "age": [n / 7 for n in rows],
+         "kind": ["ab"[n % 2] for n in rows], "won": ["ny"[n % 3 == 0] for n in rows]}
+    )  # fmt: skip
+    frame.to_csv(settings.home / "deals.csv", index=False)
+    init(settings, "deals", str(settings.home / "deals.csv"), Wishes(target="won"))
+    return settings.use_case_folders[0] / "deals"
+
+
+def derive(folder: Path, body: str, kind: str = "number") -> None:
+    """Give the use case one derived feature, ``made``, with this body."""
+    (folder / "features.py").write_text(f"{HEAD}def made(columns):\n    {body}\n")
+    spec = folder / "spec.yaml"
+    spec.write_text(spec.read_text().replace("derived: {}", f"derived: {{made: {{type: {kind}, description: made up}}}}"))
+
+
+def test_churn_fits_its_simulator(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(Settings.from_environment({}), "churn") == 0
+    shown = capsys.readouterr().out
+    assert "spec, data and features fit" in shown
+    assert "charge_change" in shown
+
+
+def test_churn_fits_telco(telco_csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(Settings.from_environment({}), "churn", str(telco_csv)) == 0
+    assert "7043 rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        pytest.param("return columns['size'] * columns['age']", "number", id="number"),
+        pytest.param("return columns['size'] > 3", "number", id="truth value"),
+        pytest.param("return np.where(columns['size'] > 3, 'big', 'small')", "category", id="category"),
+        pytest.param("return np.where(columns['size'] > 3, np.nan, 1.0)", "number", id="with nulls"),
+    ],
+)
+def test_a_pure_feature_passes(
+    settings: Settings, folder: Path, capsys: pytest.CaptureFixture[str], body: str, kind: str
+) -> None:
+    derive(folder, body, kind)
+    assert check(settings, "deals") == 0
+    shown = capsys.readouterr().out
+    assert any(line.split()[:2] == ["made", kind] for line in shown.splitlines())
+    assert "still say DESCRIBE" in shown
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        pytest.param("return columns['size'] - columns['size'].mean()", "a row alone", id="mean over rows"),
+        pytest.param("return np.argsort(columns['age'])", "a row alone", id="rank"),
+        pytest.param("return rng.random(len(columns['age']))", "a second time", id="random"),
+        pytest.param("x = columns['age']; x += 1; return x", "work on a copy", id="writes into its input"),
+        pytest.param("return columns['aeg']", "made: KeyError", id="no such column"),
+        pytest.param("return columns['age'][:5]", "expected an array of shape (100,)", id="too short"),
+        pytest.param("return columns['kind']", "expected numbers", id="text for a number"),
+        pytest.param("return np.diff(columns['age'], append=[0])[:100] / len(columns['age'])", "a row alone", id="order"),
+    ],
+)
+def test_an_impure_or_broken_feature_fails(
+    settings: Settings, folder: Path, capsys: pytest.CaptureFixture[str], body: str, says: str
+) -> None:
+    derive(folder, body)
+    assert check(settings, "deals") == 1
+    shown = capsys.readouterr()
+    assert says in shown.err
+    assert "1 fault(s)" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        pytest.param("max_iter: 120", "max_iter: 120}\n      foo: {a: 1", "gradient_boosting.foo: unknown key", id="key"),
+        pytest.param("quarantine_rate: 0.01", "quarantine_rate: 7", "limits.quarantine_rate", id="out of range"),
+        pytest.param("derived: {}", "derived: {gone: {description: gone}}", "no function for", id="no function"),
+    ],
+)
+def test_a_broken_spec_is_told_with_its_path(settings: Settings, folder: Path, old: str, new: str, says: str) -> None:
+    spec = folder / "spec.yaml"
+    spec.write_text(spec.read_text().replace(old, new))
+    with pytest.raises(SpecError, match=says):
+        check(settings, "deals")
+
+
+def test_a_value_that_does_not_fit_is_named(
+    settings: Settings, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = settings.home / "bad.csv"
+    bad.write_text((settings.home / "deals.csv").read_text().replace("r5,5,", "r5,five,"))
+    assert check(settings, "deals", str(bad)) == 1
+    assert "size: not a number in 1 row(s), such as 'five'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        pytest.param("s3://bucket/rows.csv", "name a file with --data", id="remote"),
+        pytest.param("nowhere.csv", "no such file", id="gone"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], uri: str, says: str
+) -> None:
+    spec = folder / "spec.yaml"
+    spec.write_text(spec.read_text().replace(str(folder.parents[1] / "deals.csv"), uri))
+    monkeypatch.setenv("MODELOPS_USE_CASES", str(folder.parent))
+    assert main(["check", "deals"]) == 1
+    assert says in capsys.readouterr().err
