@@ -79,7 +79,7 @@ def impurities(frame: pd.DataFrame, features: pd.DataFrame, spec: UseCase) -> li
     mixing = [name for name in _different(features.iloc[picked], alone) if name not in unstable]
     return [
         *(f"{name}: another value when built a second time; let it depend on its argument alone" for name in unstable),
-        *(f"{name}: another value for a row alone than among others; use no mean, rank or order of rows" for name in mixing),
+        *(f"{name}: another value for a row alone than among others; use no mean or order of rows" for name in mixing),
     ]
 
 

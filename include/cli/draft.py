@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from include.cli.profile import Profile, profile, range_with_margin
-from include.spec import RESERVED_COLUMNS, SpecError
+from include.cli.columns import column, unusable, why_no_feature
+from include.cli.profile import Profile, profile
+from include.spec import SpecError
 
-MOST_CATEGORIES = 50
 ID_WORDS = frozenset({"id", "key", "uuid", "guid", "identifier"})
 TARGET_WORDS = frozenset(
     [
@@ -76,12 +76,12 @@ def draft(text: pd.DataFrame, wishes: Wishes) -> Draft:
     """Guess what ``wishes`` leaves open. Raises ``SpecError`` when a guess is not safe or a wish cannot be met."""
     profiles = {str(name): profile(text[name]) for name in text.columns}
     target = _target(profiles, wishes.target)
-    unusable = {name: why for name in profiles if name != target and (why := _unusable(name))}
-    inputs = {name: found for name, found in profiles.items() if name != target and name not in unusable}
+    nameless = {name: why for name in profiles if name != target and (why := unusable(name))}
+    inputs = {name: found for name, found in profiles.items() if name != target and name not in nameless}
     time = next((p.name for p in inputs.values() if p.kind == "time" and not p.nullable), None)
     key = _id(text, inputs, time, wishes.id)
     positive, negative = _labels(profiles[target], wishes.positive)
-    why_not = {name: why for name, found in inputs.items() if (why := _why_no_feature(found, key, time))}
+    why_not = {name: why for name, found in inputs.items() if (why := why_no_feature(found, key, time))}
     features = tuple(name for name in inputs if name not in why_not)
     if not features:
         raise SpecError(f"no column is left to learn from: {'; '.join(f'{n}: {w}' for n, w in why_not.items())}")
@@ -95,9 +95,9 @@ def draft(text: pd.DataFrame, wishes: Wishes) -> Draft:
         rows=len(text),
         class_rows=min(counts.values()),
         positive_rate=counts[positive] / sum(counts.values()),
-        columns={name: _column(found, key) for name, found in inputs.items()},
+        columns={name: column(found, key) for name, found in inputs.items()},
         features=features,
-        left_out=unusable | why_not,
+        left_out=nameless | why_not,
     )
 
 
@@ -142,8 +142,8 @@ def _labels(target: Profile, wished: str | None) -> tuple[str, str]:
 
 def _id(text: pd.DataFrame, inputs: dict[str, Profile], time: str | None, wished: str | None) -> str:
     def is_key(name: str) -> bool:
-        columns = [name, time] if time else [name]
-        return not inputs[name].nullable and not text.duplicated(columns).any()
+        together = [name, time] if time else [name]
+        return not inputs[name].nullable and not text.duplicated(together).any()
 
     if wished is not None:
         if wished not in inputs:
@@ -162,61 +162,9 @@ def _id(text: pd.DataFrame, inputs: dict[str, Profile], time: str | None, wished
         if choice:
             return choice[0]
     raise SpecError(
-        "no id found: expected a column of text or whole numbers with a value in every row and none twice. Name one with "
-        "--id, or add one to the file that stays the same for the same customer (at worst the row's number)"
+        "no id found: expected a column of text or whole numbers with a value in every row and none twice. "
+        "Name one with --id, or add one to the file; at worst the row's number"
     )
-
-
-def _unusable(name: str) -> str | None:
-    """Why a column cannot even be described in a spec."""
-    if not name.strip():
-        return "it has no name in the header; name it to use it"
-    return "the name is used by the project itself; rename it to use it" if name in RESERVED_COLUMNS else None
-
-
-def _why_no_feature(found: Profile, key: str, time: str | None) -> str | None:
-    if found.name in (key, time):
-        return "it identifies a row" if found.name == key else "it dates a row"
-    if found.kind == "empty":
-        return "it is blank in every row"
-    if len(found.values) == 1:
-        return f"it is {found.values[0]!r} in every row that has a value"
-    if found.kind == "date":
-        return "it is a date; derive a number in features.py (with an offset, such as Z, it could be observed_at)"
-    if _type(found, key) == "text":
-        return f"it is text with {len(found.values)} different values; derive a feature in features.py to use it"
-    return None
-
-
-def _type(found: Profile, key: str) -> str:
-    if found.name == key or found.kind in ("empty", "date", "time"):
-        return "text"
-    if found.kind in ("integer", "number") and not found.is_flag:
-        return found.kind
-    return "category" if len(found.values) <= MOST_CATEGORIES and not found.is_unique else "text"
-
-
-def _column(found: Profile, key: str) -> dict[str, Any]:
-    """A line under ``columns``, as the spec wants it."""
-    column: dict[str, Any] = {"type": _type(found, key)}
-    if column["type"] == "category":
-        column["values"] = sorted(found.values)
-    elif column["type"] in ("integer", "number") and found.low is not None and found.high is not None:
-        column["min"], column["max"] = (
-            int(x) if x.is_integer() else x for x in range_with_margin(found.low, found.high)
-        )
-    if found.nullable:
-        column["nullable"] = True
-    return column | {"description": _description(found, key)}
-
-
-def _description(found: Profile, key: str) -> str:
-    """What the owner is asked; no value of a text column, since it may name a person."""
-    if found.name == key:
-        return "DESCRIBE: what the id stands for, and who gives it"
-    if found.low is None:
-        return "DESCRIBE: what it says"
-    return f"DESCRIBE: what it measures, in which unit (found {found.low:g} to {found.high:g})"
 
 
 def _shown(values: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -77,7 +77,7 @@ def profile(text: pd.Series) -> Profile:
 
 
 def range_with_margin(low: float, high: float) -> tuple[float, float]:
-    """Bounds half the observed range further out, rounded outward; a column without negative values gets no negative one."""
+    """Bounds half the observed range further out, rounded outward; not negative if ``low`` is not."""
     span = (high - low) or abs(high) or 1.0
     digits = 1 - math.floor(math.log10(span))
     step = 10.0**-digits
@@ -103,6 +103,9 @@ def _kind(given: pd.Series) -> Kind:
 
 def _spec_of(names: tuple[str, ...]) -> UseCase:
     """As much of a use case as the reader looks at; there is no valid one before there is a draft."""
-    columns = {name: Column.model_construct(type="text") for name in names}
-    target = Target.model_construct(column=NO_COLUMN)
-    return UseCase.model_construct(columns=columns, target=target, limits=Limits())
+    known: dict[str, Any] = {
+        "columns": {name: Column(type="text", description="not yet known") for name in names},
+        "target": Target(column=NO_COLUMN, positive="1", negative="0", description="not yet known"),
+        "limits": Limits(),
+    }
+    return UseCase.model_construct(**known)

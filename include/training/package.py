@@ -34,7 +34,7 @@ TRUSTED_TYPES = (
 """What skops may build beside its own defaults. Fixed here: a file cannot widen what it is trusted with."""
 
 
-class PackageRefused(ValueError):  # noqa: N818 - a refusal, as DataRejected is
+class PackageRefused(ValueError):
     """A package that must not be used; the message names the file and what is wrong with it."""
 
 

@@ -66,7 +66,7 @@ def _wait(url: str, log: Path) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path, mlflow_port: int, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A home of its own; the MLflow server is shared, so each test clears the registered model first."""
+    """A home of its own; the MLflow server is shared, so each test clears it first."""
     monkeypatch.setenv("MODELOPS_HOME", str(tmp_path))
     monkeypatch.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_port))
     from include.registry import tracking
@@ -74,6 +74,8 @@ def settings(tmp_path: Path, mlflow_port: int, monkeypatch: pytest.MonkeyPatch) 
     client = tracking.connect(f"http://127.0.0.1:{mlflow_port}")
     for model in client.search_registered_models():
         client.delete_registered_model(model.name)
+    for run in client.search_runs([e.experiment_id for e in client.search_experiments()]):
+        client.delete_run(run.info.run_id)
     return Settings.from_environment()
 
 

@@ -1,0 +1,95 @@
+"""The whole loop on the real scheduler: drift in the data asks for a retrain, and Airflow starts it by itself."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from include.cli.source import newest_as_of, register_source
+from include.cli.status import use_case_state
+from include.settings import Settings
+from include.stack.airflow_api import AirflowApi
+from include.stack.home import prepare_home
+from include.stack.processes import start, stop
+from include.state import promotions, publications, requests, runs
+from include.state.database import connect
+
+pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    monkeypatch.delenv("MODELOPS_DAGS_FOLDER", raising=False)
+    monkeypatch.setenv("MODELOPS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MODELOPS_AIRFLOW_PORT", free_port())
+    monkeypatch.setenv("MODELOPS_MLFLOW_PORT", free_port())
+    settings = Settings.from_environment()
+    prepare_home(settings)
+    try:
+        yield settings
+    finally:
+        stop(settings)
+
+
+def test_covariate_drift_is_answered_by_a_retrain(settings: Settings):
+    today = newest_as_of(settings, "churn")
+    register_source(settings, f"simulator:?drift=covariate&drift_from={today}")
+    start(settings)
+    later = (today + timedelta(days=7)).isoformat()
+    with AirflowApi.of(settings) as api:
+        assert run(api, "churn_ingest", "i1", {"as_of": today.isoformat()}) == "success"
+        assert run(api, "churn_retrain", "r1", {"as_of": today.isoformat(), "reason": "first"}) == "success"
+        champion = use_case_state(settings, "churn")["champion"]
+        assert champion is not None
+        assert run(api, "churn_ingest", "i2", {"as_of": later}) == "success"
+        assert run(api, "churn_monitor", "m1", {"as_of": later}) == "success"
+
+    engine = connect(settings.state_url)
+    monitor = runs.get(engine, "churn", "monitor", "m1")
+    assert monitor is not None
+    assert monitor.outcome == "REQUESTED"
+    assert "MonthlyCharges" in monitor.details["drifted_columns"]
+    (request,) = wait_for_outcome(settings)
+    row = runs.last(engine, "churn", "retrain")
+    assert row is not None
+    assert row.run_id == request.claimed_by != "r1"
+    assert row.as_of == later
+    assert row.outcome in ("PROMOTED", "REFUSED")
+    assert "drift of" in row.reason
+    published = publications.latest(engine, "churn", "data")
+    assert published is not None
+    assert (published.run_id, published.simulated) == ("i2", True)
+    state = use_case_state(settings, "churn")
+    assert state["registered_versions"] == len(promotions.history(engine, "churn"))
+    assert state["pending_requests"] == 0
+
+
+def run(api: AirflowApi, dag_id: str, run_id: str, conf: dict[str, str]) -> str:
+    api.wait_for_dag(dag_id)
+    api.unpause(dag_id)
+    api.trigger(dag_id, run_id, conf)
+    for _ in api.follow(dag_id, run_id, timeout=300):
+        pass
+    return api.run_state(dag_id, run_id)
+
+
+def wait_for_outcome(settings: Settings, seconds: float = 180) -> list[requests.Request]:
+    """The requests, once each has the outcome of the retrain that claimed it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = requests.every(connect(settings.state_url), "churn")
+        if found and all(request.outcome for request in found):
+            return found
+        time.sleep(0.5)
+    raise AssertionError(f"no retrain settled the request: {requests.every(connect(settings.state_url), 'churn')}")
