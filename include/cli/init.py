@@ -121,8 +121,15 @@ def _render(template: str, **values: Any) -> str:
 
 def _yaml(value: Any) -> str:
     """``value`` on one line of YAML, quoted where YAML would take it for something else."""
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=float("inf"))
-    return text.removesuffix("...\n").strip()
+    style: dict[str, Any] = {
+        "default_flow_style": True,
+        "allow_unicode": True,
+        "sort_keys": False,
+        "width": float("inf"),
+    }
+    text = yaml.safe_dump(value, **style).removesuffix("...\n").strip()
+    # Only between double quotes does a line break in a name or a value stay on the line.
+    return yaml.safe_dump(value, **style, default_style='"').strip() if "\n" in text else text
 
 
 def _between(low: int, value: int, high: int) -> int:

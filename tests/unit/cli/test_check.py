@@ -40,7 +40,8 @@ def derive(folder: Path, body: str, kind: str = "number") -> None:
     """Give the use case one derived feature, ``made``, with this body."""
     (folder / "features.py").write_text(f"{HEAD}def made(columns):\n    {body}\n")
     spec = folder / "spec.yaml"
-    spec.write_text(spec.read_text().replace("derived: {}", f"derived: {{made: {{type: {kind}, description: made up}}}}"))
+    said = f"derived: {{made: {{type: {kind}, description: made up}}}}"
+    spec.write_text(spec.read_text().replace("derived: {}", said))
 
 
 def test_churn_fits_its_simulator(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +85,7 @@ def test_a_pure_feature_passes(
         pytest.param("return columns['aeg']", "made: KeyError", id="no such column"),
         pytest.param("return columns['age'][:5]", "expected an array of shape (100,)", id="too short"),
         pytest.param("return columns['kind']", "expected numbers", id="text for a number"),
-        pytest.param("return np.diff(columns['age'], append=[0])[:100] / len(columns['age'])", "a row alone", id="order"),
+        pytest.param("return np.diff(columns['age'], append=[0])", "a row alone", id="order"),
     ],
 )
 def test_an_impure_or_broken_feature_fails(
@@ -100,7 +101,7 @@ def test_an_impure_or_broken_feature_fails(
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        pytest.param("max_iter: 120", "max_iter: 120}\n      foo: {a: 1", "gradient_boosting.foo: unknown key", id="key"),
+        pytest.param("max_iter: 120", "max_iter: 120}\n      foo: {", "boosting.foo: unknown key", id="key"),
         pytest.param("quarantine_rate: 0.01", "quarantine_rate: 7", "limits.quarantine_rate", id="out of range"),
         pytest.param("derived: {}", "derived: {gone: {description: gone}}", "no function for", id="no function"),
     ],
