@@ -1,7 +1,7 @@
 """Distances between a reference and a current sample, as Evidently defines them.
 
 ``wasserstein``: the first Wasserstein distance over the reference's standard deviation. ``jensenshannon``: the square
-root of the Jensen-Shannon divergence (base 2). ``psi``: the population stability index.
+root of the Jensen-Shannon divergence (natural logarithm). ``psi``: the population stability index.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def shares(reference: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def jensen_shannon(p: np.ndarray, q: np.ndarray) -> float:
-    """Square root of the Jensen-Shannon divergence of two distributions, shape (k,), base 2: 0 to 1."""
+    """Square root of the Jensen-Shannon divergence of two distributions, shape (k,): 0 to 0.833."""
     middle = (p + q) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        left = np.where(p > 0, p * np.log2(p / middle), 0.0)
-        right = np.where(q > 0, q * np.log2(q / middle), 0.0)
+        left = np.where(p > 0, p * np.log(p / middle), 0.0)
+        right = np.where(q > 0, q * np.log(q / middle), 0.0)
     return float(np.sqrt(max((left.sum() + right.sum()) / 2, 0.0)))
 
 
