@@ -1,4 +1,4 @@
-"""The task boundary: what Airflow makes of the errors of a step, and what every DAG of this project has in common."""
+"""The task boundary: a step as a task, what Airflow makes of its errors, and what every DAG has in common."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import functools
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from importlib import import_module
 from typing import Any
 
-from airflow.sdk import Param
+from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.errors import BadRequest, DataRejected, NothingToDo
 from include.settings import Settings
 from include.spec import UseCase, discover
+
+Record = dict[str, Any]
 
 DEFAULT_ARGS = {
     "retries": 2,
@@ -31,7 +34,11 @@ PARAMS = {
         description="Act on what was known before 00:00 UTC of this day. Empty: the schedule's own day, else today.",
     ),
     "reason": Param(
-        "", type="string", maxLength=500, title="Reason", description="Why you start this run; kept in the ledger."
+        None,
+        type=["null", "string"],
+        maxLength=500,
+        title="Reason",
+        description="Why you start this run; kept in the ledger.",
     ),
     "run_mode": Param(
         "enabled",
@@ -53,6 +60,7 @@ def common(spec: UseCase, kind: str, doc: str | None) -> dict[str, Any]:
     return {
         "dag_id": f"{spec.name}_{kind}",
         "doc_md": doc,
+        "description": (doc or "").strip().splitlines()[0].lstrip("# "),
         "tags": ["modelops", spec.name, kind],
         # The first start, so that unpausing does not run the tick before it; a fixed day where nothing says.
         "start_date": datetime.fromisoformat(os.environ.get("MODELOPS_SCHEDULE_START", "2026-01-01T00:00:00+00:00")),
@@ -82,28 +90,55 @@ def guarded(body: Callable[..., Any]) -> Callable[..., Any]:
     return mapped
 
 
-def opened(spec: UseCase, kind: str, context: Any) -> dict[str, Any]:
-    """Open the run that ``context`` describes."""
-    from include.steps import ledger
+def step(name: str, task_id: str = "", **options: Any) -> Any:
+    """The task that calls the step ``<module>.<function>`` of ``include.steps`` with the record of the task before it.
 
-    dag_run = context["dag_run"]
-    conf = dict(dag_run.conf or {})
-    return ledger.open_run(
-        spec.name,
-        kind,  # type: ignore[arg-type]
-        dag_run.run_id,
-        conf=conf,
-        run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
-        interval_end=dag_run.data_interval_end,
-        run_after=dag_run.run_after,
-    )
+    The step is imported by the task, not by the DAG processor, and its record crosses as one XCom.
+    """
+    module, function = name.split(".")
+
+    @task(task_id=task_id or function, multiple_outputs=False, **options)
+    @guarded
+    def run(record: Record) -> Record:
+        return imported(module, function)(record)
+
+    return run
 
 
-def closed(spec: UseCase, kind: str, context: Any) -> str:
-    """Close the ledger row of the run, naming the tasks that failed."""
-    from include.steps import ledger
+def imported(module: str, function: str) -> Any:
+    """A function of ``include.steps``, imported now."""
+    return getattr(import_module(f"include.steps.{module}"), function)
 
-    dag_run, ti = context["dag_run"], context["ti"]
-    states = ti.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id]).get(dag_run.run_id, {})
-    failed = sorted(name for name, state in states.items() if state == "failed")
-    return ledger.close_run(spec.name, kind, dag_run.run_id, failed)  # type: ignore[arg-type]
+
+def open_run(spec: UseCase, kind: str) -> Any:
+    """The first task: resolve ``as_of``, claim what is pending, open the run's ledger row."""
+
+    @task(task_id="open_run", multiple_outputs=False)
+    @guarded
+    def opened(**context: Any) -> Record:
+        dag_run = context["dag_run"]
+        return imported("ledger", "open_run")(
+            spec.name,
+            kind,
+            dag_run.run_id,
+            conf=dict(dag_run.conf or {}),
+            run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
+            interval_end=dag_run.data_interval_end,
+            run_after=dag_run.run_after,
+            started_by=dag_run.triggering_user_name,
+        )
+
+    return opened()
+
+
+def close_run(spec: UseCase, kind: str) -> Any:
+    """The teardown: close the run's ledger row, naming the tasks that failed."""
+
+    @task(task_id="close_run")
+    def closed(**context: Any) -> str:
+        dag_run, ti = context["dag_run"], context["ti"]
+        states = ti.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id]).get(dag_run.run_id, {})
+        failed = sorted(name for name, state in states.items() if state == "failed")
+        return imported("ledger", "close_run")(spec.name, kind, dag_run.run_id, failed)
+
+    return closed().as_teardown()

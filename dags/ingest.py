@@ -15,10 +15,8 @@ Rows that break a row rule are in the `quarantine` table with the rule's name.
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import CronTriggerTimetable, dag, task
-from boundary import closed, common, guarded, opened, use_cases
+from airflow.sdk import CronTriggerTimetable, dag
+from boundary import close_run, common, open_run, step, use_cases
 
 from include.spec import UseCase
 
@@ -26,39 +24,11 @@ from include.spec import UseCase
 def make(spec: UseCase) -> None:
     @dag(**common(spec, "ingest", __doc__), schedule=CronTriggerTimetable(spec.schedules.ingest, timezone="UTC"))
     def ingest() -> None:
-        @task
-        @guarded
-        def open_run(**context: Any) -> dict[str, Any]:
-            return opened(spec, "ingest", context)
-
-        @task
-        @guarded
-        def land(run: dict[str, Any]) -> dict[str, Any]:
-            from include.steps import ingest
-
-            return ingest.land(run)
-
-        @task
-        @guarded
-        def validate(run: dict[str, Any], landed: dict[str, Any]) -> dict[str, Any]:
-            from include.steps import ingest
-
-            return ingest.validate(run, landed)
-
-        @task
-        @guarded
-        def publish(run: dict[str, Any], validated: dict[str, Any]) -> dict[str, Any]:
-            from include.steps import ingest
-
-            return ingest.publish(run, validated)
-
-        @task
-        def close_run(**context: Any) -> str:
-            return closed(spec, "ingest", context)
-
-        run = open_run()
-        published = publish(run, validate(run, land(run)))
-        published >> close_run().as_teardown()
+        run = open_run(spec, "ingest")
+        landed = step("ingest.land")(run)
+        validated = step("ingest.validate")(landed)
+        published = step("ingest.publish")(validated)
+        published >> close_run(spec, "ingest")
 
     ingest()
 

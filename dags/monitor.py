@@ -15,69 +15,23 @@ by policy whether that asks for a retrain; writes the request, which wakes `<use
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import CronTriggerTimetable, dag, task
+from airflow.sdk import CronTriggerTimetable, dag
 from assets import retrain_request
-from boundary import closed, common, guarded, opened, use_cases
+from boundary import close_run, common, open_run, step, use_cases
 
 from include.spec import UseCase
-
-Record = dict[str, Any]
 
 
 def make(spec: UseCase) -> None:
     @dag(**common(spec, "monitor", __doc__), schedule=CronTriggerTimetable(spec.schedules.monitor, timezone="UTC"))
     def monitor() -> None:
-        @task
-        @guarded
-        def open_run(**context: Any) -> Record:
-            return opened(spec, "monitor", context)
-
-        @task
-        @guarded
-        def check_quality(run: Record) -> Record:
-            from include.steps import monitor
-
-            return monitor.check_quality(run)
-
-        @task
-        @guarded
-        def measure_drift(run: Record, quality: Record) -> Record:
-            from include.steps import monitor
-
-            return monitor.measure_drift(run, quality)
-
-        @task
-        @guarded
-        def draw_report(run: Record, drift: Record) -> Record:
-            from include.steps import monitor
-
-            return monitor.draw_report(run, drift)
-
-        @task
-        @guarded
-        def decide(run: Record, quality: Record, drift: Record) -> Record:
-            from include.steps import monitor
-
-            return monitor.decide(run, quality, drift)
-
-        @task(outlets=[retrain_request(spec.name)])
-        @guarded
-        def request_retrain(run: Record, decision: Record) -> Record:
-            from include.steps import monitor
-
-            return monitor.request_retrain(run, decision)
-
-        @task
-        def close_run(**context: Any) -> str:
-            return closed(spec, "monitor", context)
-
-        run = open_run()
-        quality = check_quality(run)
-        drift = measure_drift(run, quality)
-        requested = request_retrain(run, decide(run, quality, drift))
-        [draw_report(run, drift), requested] >> close_run().as_teardown()
+        run = open_run(spec, "monitor")
+        quality = step("monitor.check_quality")(run)
+        drift = step("monitor.measure_drift")(quality)
+        report = step("monitor.draw_report")(drift)
+        decision = step("monitor.decide")(drift)
+        requested = step("monitor.request_retrain", outlets=[retrain_request(spec.name)])(decision)
+        [report, requested] >> close_run(spec, "monitor")
 
     monitor()
 

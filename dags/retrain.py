@@ -18,15 +18,23 @@ registers and promotes it if the gate says `PASS`.
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 from assets import retrain_request
-from boundary import closed, common, guarded, opened, use_cases
+from boundary import Record, close_run, common, guarded, imported, open_run, step, use_cases
 
 from include.spec import UseCase
 
-Record = dict[str, Any]
+
+@task(map_index_template="{{ candidate }}", multiple_outputs=False)
+@guarded
+def train(record: Record, candidate: str) -> Record:
+    return imported("retrain", "train")(record, candidate)
+
+
+@task(trigger_rule="all_done_min_one_success", multiple_outputs=False)
+@guarded
+def select(trained: list[Record]) -> Record:
+    return imported("retrain", "select")(trained[0], list(trained))
 
 
 def make(spec: UseCase) -> None:
@@ -36,86 +44,17 @@ def make(spec: UseCase) -> None:
 
     @dag(**common(spec, "retrain", __doc__), schedule=schedule)
     def retrain() -> None:
-        @task
-        @guarded
-        def open_run(**context: Any) -> Record:
-            return opened(spec, "retrain", context)
-
-        @task
-        @guarded
-        def validate_window(run: Record) -> Record:
-            from include.steps import retrain
-
-            return retrain.validate_window(run)
-
-        @task
-        @guarded
-        def build_features(run: Record, window: Record) -> Record:
-            from include.steps import retrain
-
-            return retrain.build_features(run, window)
-
-        @task
-        @guarded
-        def compare_with_last_training(run: Record, matrix: Record) -> Record:
-            from include.steps import retrain
-
-            return retrain.compare_with_last_training(run, matrix)
-
-        @task(map_index_template="{{ candidate }}")
-        @guarded
-        def train(run: Record, training: Record, candidate: str) -> Record:
-            from include.steps import retrain
-
-            return retrain.train(run, training, candidate)
-
-        @task(trigger_rule="all_done_min_one_success")
-        @guarded
-        def select(run: Record, trained: list[Record]) -> Record:
-            from include.steps import retrain
-
-            return retrain.select(run, list(trained))
-
-        @task
-        @guarded
-        def evaluate(run: Record, training: Record, selected: Record) -> Record:
-            from include.steps import retrain
-
-            return retrain.evaluate_challenger(run, training, selected)
-
-        @task
-        @guarded
-        def gate(run: Record, training: Record, selected: Record, evaluation: Record) -> Record:
-            from include.steps import retrain
-
-            return retrain.judge(run, training, selected, evaluation)
-
-        @task
-        @guarded
-        def register(run: Record, training: Record, selected: Record, evaluation: Record, verdict: Record) -> Record:
-            from include.steps import retrain
-
-            return retrain.register(run, training, selected, evaluation, verdict)
-
-        @task
-        @guarded
-        def promote(run: Record, registered: Record) -> Record:
-            from include.steps import retrain
-
-            return retrain.promote(run, registered)
-
-        @task
-        def close_run(**context: Any) -> str:
-            return closed(spec, "retrain", context)
-
-        run = open_run()
-        training = compare_with_last_training(run, build_features(run, validate_window(run)))
-        trained = train.partial(run=run, training=training).expand(candidate=list(spec.training.candidates))
-        challenger = select(run, trained)
-        evaluation = evaluate(run, training, challenger)
-        verdict = gate(run, training, challenger, evaluation)
-        promoted = promote(run, register(run, training, challenger, evaluation, verdict))
-        promoted >> close_run().as_teardown()
+        run = open_run(spec, "retrain")
+        window = step("retrain.validate_window")(run)
+        matrix = step("retrain.build_features")(window)
+        training = step("retrain.compare_with_last_training")(matrix)
+        trained = train.partial(record=training).expand(candidate=list(spec.training.candidates))
+        challenger = select(trained)
+        evaluation = step("retrain.evaluate_challenger", task_id="evaluate")(challenger)
+        verdict = step("retrain.judge", task_id="gate")(evaluation)
+        registered = step("retrain.register")(verdict)
+        promoted = step("retrain.promote")(registered)
+        promoted >> close_run(spec, "retrain")
 
     retrain()
 

@@ -26,7 +26,7 @@ ROWS, LABELS, QUARANTINE = "customers", "labels", "quarantine"
 
 
 @step
-def land(work: Work) -> Record:
+def land(work: Work, record: Record) -> Record:
     """Bring in every day after the last published one and before ``as_of``; ``NO_NEW_DATA`` when there is none."""
     row = sources.get(work.engine, work.run.use_case)
     uri = row.uri if row else work.spec.source.uri
@@ -45,15 +45,15 @@ def land(work: Work) -> Record:
 
 
 @step
-def validate(work: Work, landed: Record) -> Record:
+def validate(work: Work, record: Record) -> Record:
     """Type the rows, run the suite, stage what passes; a batch past the limits is refused whole."""
-    files = [Landed(**file) for file in json.loads(Path(landed["manifest"]).read_text(encoding="utf-8"))]
-    raw, conformed = _read_rows(work, [file for file in files if file.kind == "rows"], landed["uri"])
+    files = [Landed(**file) for file in json.loads(Path(record["manifest"]).read_text(encoding="utf-8"))]
+    raw, conformed = _read_rows(work, [file for file in files if file.kind == "rows"], record["uri"])
     result = expectations.validate(conformed.frame, conformed.faults, work.spec)
     labels = _read_labels(work, [file for file in files if file.kind == "labels"])
-    _report(work, landed["uri"], conformed.frame, result)
+    _report(work, record["uri"], conformed.frame, result)
     reasons = [f"{code}: {message}" for code, message in result.refusals]
-    evidence = {**result.to_json(), "uri": landed["uri"], "files": {f.path: f.sha256 for f in files}}
+    evidence = {**result.to_json(), "uri": record["uri"], "files": {f.path: f.sha256 for f in files}}
     decisions.record(work.engine, work.run, "batch", "REFUSED" if reasons else "PASS", reasons, evidence)
     if result.refusals:
         raise DataRejected(result.refusals[0][0], "; ".join(message for _, message in result.refusals))
@@ -61,19 +61,14 @@ def validate(work: Work, landed: Record) -> Record:
     bad = ~good & (result.broken_rules != "duplicate row").to_numpy()
     rules = result.broken_rules[bad].to_numpy()
     quarantine = pd.DataFrame({"row": [json.dumps(row) for row in raw[bad].to_dict("records")], "rule": rules})
-    _stage(work, landed["uri"], conformed.frame[good], labels, quarantine)
-    return {
-        "uri": landed["uri"],
-        "manifest": landed["manifest"],
-        "rows_in": result.rows_in,
-        "quarantined": int(bad.sum()),
-    }
+    _stage(work, record["uri"], conformed.frame[good], labels, quarantine)
+    return {"rows_in": result.rows_in, "quarantined": int(bad.sum())}
 
 
 @step
-def publish(work: Work, validated: Record) -> Record:
+def publish(work: Work, record: Record) -> Record:
     """Append to the tables and make their versions visible with one row; a repeat changes nothing."""
-    files = json.loads(Path(validated["manifest"]).read_text(encoding="utf-8"))
+    files = json.loads(Path(record["manifest"]).read_text(encoding="utf-8"))
     rows = pd.read_parquet(work.folder / f"{ROWS}.parquet")
     run_key = f"{work.run.kind}/{work.run.run_id}"
     found = {}
@@ -83,7 +78,7 @@ def publish(work: Work, validated: Record) -> Record:
         version = tables.append(work.engine, uri, frame, run_key) if len(frame) else tables.current_version(uri)
         if version is not None:
             found[table] = version
-    simulated = data_sources.kind_of(validated["uri"]) == "simulator"
+    simulated = data_sources.kind_of(record["uri"]) == "simulator"
     days = [file["day"] for file in files if file["kind"] == "rows" and file["day"]]
     publication = Publication(
         use_case=work.run.use_case,
@@ -93,18 +88,16 @@ def publish(work: Work, validated: Record) -> Record:
         first_day=min(days) if days else str(rows["observed_at"].min().date()),
         last_day=max(days) if days else str(rows["observed_at"].max().date()),
         versions=found,
-        rows_in=validated["rows_in"],
+        rows_in=record["rows_in"],
         rows_published=len(rows),
-        rows_quarantined=validated["quarantined"],
+        rows_quarantined=record["quarantined"],
         simulated=simulated,
         files={file["uri"]: file["sha256"] for file in files},
     )
     publications.publish(work.engine, publication)
-    digest = files[0]["sha256"] if data_sources.kind_of(validated["uri"]) == "replay" else None
-    sources.pin(work.engine, work.run.use_case, validated["uri"], digest, work.run.as_of)
-    what = (
-        f"{len(rows)} rows of {publication.first_day} to {publication.last_day}, {validated['quarantined']} quarantined"
-    )
+    digest = files[0]["sha256"] if data_sources.kind_of(record["uri"]) == "replay" else None
+    sources.pin(work.engine, work.run.use_case, record["uri"], digest, work.run.as_of)
+    what = f"{len(rows)} rows of {publication.first_day} to {publication.last_day}, {record['quarantined']} quarantined"
     runs.record(work.engine, work.run, "PUBLISHED", [what], data_version=publication.data_version, simulated=simulated)
     log.info("published %s as %s", what, publication.data_version)
     return {"data_version": publication.data_version, "rows": len(rows)}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec
 
 from sqlalchemy import Engine
 
@@ -23,7 +23,6 @@ from include.state.runs import Kind, Run
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
-R = TypeVar("R")
 Record = dict[str, Any]
 
 PARAMETERS = frozenset({"as_of", "reason", "run_mode"})
@@ -55,14 +54,17 @@ def work_of(run: Record) -> Work:
     return Work(settings, spec, connect(settings.state_url), Run(**run))
 
 
-def step(function: Callable[Concatenate[Work, P], R]) -> Callable[Concatenate[Record, P], R]:
-    """Give a step its work, and the ledger the reason when the step ends the run or fails."""
+def step(function: Callable[Concatenate[Work, Record, P], Record]) -> Callable[Concatenate[Record, P], Record]:
+    """A step takes the record of the steps before it and returns that record with its own findings added.
+
+    It is given its work beside the record, and the ledger the reason when it ends the run or fails.
+    """
 
     @functools.wraps(function)
-    def recorded(run: Record, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        work = work_of(run)
+    def recorded(record: Record, /, *args: P.args, **kwargs: P.kwargs) -> Record:
+        work = work_of(record["run"])
         try:
-            return function(work, *args, **kwargs)
+            return {**record, **function(work, record, *args, **kwargs)}
         except NothingToDo as end:
             runs.record(work.engine, work.run, end.outcome, list(end.reasons))
             raise
@@ -85,8 +87,9 @@ def open_run(
     run_type: str,
     interval_end: datetime | None,
     run_after: datetime,
+    started_by: str | None = None,
 ) -> Record:
-    """Resolve ``as_of``, claim what is pending, open the ledger row; return the run as every step needs it.
+    """Resolve ``as_of``, claim what is pending, open the ledger row; return the record that the first step is given.
 
     The order for ``as_of``: the parameter, the greatest of the claimed requests, the interval's end, run-after.
     Raises ``BadRequest`` for parameters that cannot be used, before any data is read or written.
@@ -107,9 +110,10 @@ def open_run(
         requests.settle(engine, use_case, dead, "FAILED")
         log.warning("closed the ledger row of run %s, which ended without closing it", dead)
     runs.open_row(engine, run)
+    runs.record(engine, run, None, started_by=started_by)
     if kind == "retrain":
         run = _claim(engine, run, woken)
-    return vars(run)
+    return {"run": vars(run)}
 
 
 def _claim(engine: Engine, run: Run, woken: bool) -> Run:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @step
-def check_quality(work: Work) -> Record:
+def check_quality(work: Work, record: Record) -> Record:
     """Judge the latest window and the ingests behind it; bad data is reported and blocks any retrain."""
     version = _champion_version(work)
     publication = _publication(work)
@@ -40,9 +40,9 @@ def check_quality(work: Work) -> Record:
 
 
 @step
-def measure_drift(work: Work, checked: Record) -> Record:
+def measure_drift(work: Work, record: Record) -> Record:
     """Measure each of the last N windows; the newest one's verdict goes to the ledger column by column."""
-    model, baseline = _champion(work, checked["champion"])
+    model, baseline = _champion(work, record["champion"])
     publication = _publication(work)
     checks = drifting.checks_of(work.spec)
     reports = []
@@ -53,7 +53,6 @@ def measure_drift(work: Work, checked: Record) -> Record:
     log.info("windows, newest first: %s", ", ".join(report.outcome for report in reports))
     runs.record(work.engine, work.run, None, drifted_columns=list(reports[0].drifted))
     return {
-        "champion": checked["champion"],
         "windows": [report.outcome for report in reports],
         "drifted": list(reports[0].drifted),
         "last_day": _edges(work, publication, 0)[1].isoformat(),
@@ -61,11 +60,11 @@ def measure_drift(work: Work, checked: Record) -> Record:
 
 
 @step
-def draw_report(work: Work, measured: Record) -> Record:
+def draw_report(work: Work, record: Record) -> Record:
     """Draw Evidently's report of the newest window."""
     from include.monitoring import report  # Evidently takes seconds to import; only this step needs it
 
-    model, baseline = _champion(work, measured["champion"])
+    model, baseline = _champion(work, record["champion"])
     window = _scored(work, model, _window(work, _publication(work), 0))
     if window.empty:
         raise NothingToDo("INSUFFICIENT", "the newest window has no rows to draw")
@@ -77,41 +76,42 @@ def draw_report(work: Work, measured: Record) -> Record:
 
 
 @step
-def decide(work: Work, checked: Record, measured: Record) -> Record:
+def decide(work: Work, record: Record) -> Record:
     """Apply the retrain policy and record the decision, fired or suppressed, with all its reasons."""
-    drifted = tuple(measured["drifted"])
+    drifted = tuple(record["drifted"])
     earlier = requests.every(work.engine, work.run.use_case)
     others = [request for request in earlier if request.requested_by != work.run.run_id]
-    evidence = policy.evidence_fingerprint(work.run.use_case, measured["champion"], drifted, measured["last_day"])
+    evidence = policy.evidence_fingerprint(work.run.use_case, record["champion"], drifted, record["last_day"])
     facts = policy.Facts(
         as_of=date.fromisoformat(work.run.as_of),
-        windows=tuple(measured["windows"]),
-        quality=tuple(checked["violations"]),
+        windows=tuple(record["windows"]),
+        quality=tuple(record["violations"]),
         evidence=evidence,
         known_evidence=frozenset(request.evidence for request in others),
         attempts=tuple(date.fromisoformat(request.as_of) for request in others),
-        new_labels=_new_labels(work, measured["champion"]),
+        new_labels=_new_labels(work, record["champion"]),
         last_attempt_refused=bool(
             others and set(others[-1].columns) == set(drifted) and others[-1].outcome in ("REFUSED", "NOT_EVALUATED")
         ),
     )
     decision = policy.decide(facts, work.spec.retrain_policy)
-    reasons = [*decision.reasons, *([checked["stale"]] if checked["stale"] else [])]
-    record = {**measured, "evidence": evidence, "new_labels": facts.new_labels}
-    decisions.record(work.engine, work.run, "drift", decision.outcome, reasons, record)
+    reasons = [*decision.reasons, *([record["stale"]] if record["stale"] else [])]
+    found = {name: record[name] for name in ("champion", "windows", "drifted", "last_day")}
+    found |= {"evidence": evidence, "new_labels": facts.new_labels}
+    decisions.record(work.engine, work.run, "drift", decision.outcome, reasons, found)
     runs.record(work.engine, work.run, decision.outcome, reasons)
     log.info("%s: %s", decision.outcome, "; ".join(reasons))
-    return {"outcome": decision.outcome, "reasons": reasons, "evidence": evidence, "drifted": list(drifted)}
+    return {"outcome": decision.outcome, "reasons": reasons, "evidence": evidence}
 
 
 @step
-def request_retrain(work: Work, decision: Record) -> Record:
+def request_retrain(work: Work, record: Record) -> Record:
     """Write the request; the asset event that follows only wakes the scheduler."""
-    if decision["outcome"] != "REQUESTED":
-        raise NothingToDo(decision["outcome"], *decision["reasons"])
-    reason = f"drift of {', '.join(decision['drifted'])} as of {work.run.as_of}"
-    requests.add(work.engine, work.run, decision["evidence"], decision["drifted"], reason)
-    return {"reason": reason, "as_of": work.run.as_of}
+    if record["outcome"] != "REQUESTED":
+        raise NothingToDo(record["outcome"], *record["reasons"])
+    reason = f"drift of {', '.join(record['drifted'])} as of {work.run.as_of}"
+    requests.add(work.engine, work.run, record["evidence"], record["drifted"], reason)
+    return {"requested": reason}
 
 
 # What the steps share.

@@ -39,7 +39,7 @@ GATE_OUTCOMES = {"FAIL": "REFUSED", "NOT_EVALUATED": "NOT_EVALUATED"}
 
 
 @step
-def validate_window(work: Work) -> Record:
+def validate_window(work: Work, record: Record) -> Record:
     """Judge the training window: volume, freshness, label coverage, shift guard."""
     publication = publications.latest(work.engine, work.run.use_case, "data", work.run.as_of)
     if publication is None:
@@ -68,9 +68,9 @@ def validate_window(work: Work) -> Record:
 
 
 @step
-def build_features(work: Work, window: Record) -> Record:
+def build_features(work: Work, record: Record) -> Record:
     """Add what is missing to the feature store and write the labelled matrix of this run."""
-    publication = _publication(work, window)
+    publication = _publication(work, record)
     frame = _window(work, publication)
     labelled = frame[frame[LABEL].notna()].reset_index(drop=True)
     version = features.feature_version(work.spec)
@@ -79,13 +79,13 @@ def build_features(work: Work, window: Record) -> Record:
     keys = labelled[[work.spec.id, OBSERVED, LABEL]].add_prefix("key_")
     path = work.folder / "matrix.parquet"
     _write_parquet(pd.concat([keys, matrix], axis=1), path)
-    return {"matrix": str(path), "feature_version": version, "publication": publication.run_id}
+    return {"matrix": str(path), "feature_version": version}
 
 
 @step
-def compare_with_last_training(work: Work, matrix: Record) -> Record:
+def compare_with_last_training(work: Work, record: Record) -> Record:
     """End the run as ``UNCHANGED`` when this very training was judged before against the same champion."""
-    rows, _ = _split(work, matrix)
+    rows, _ = _split(work, record)
     threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
     fingerprint = training_fingerprint(rows, work.spec, library_versions(), work.spec.training.seed, threads)
     client = tracking.connect(work.settings.mlflow_uri)
@@ -97,26 +97,26 @@ def compare_with_last_training(work: Work, matrix: Record) -> Record:
         "run_mode": work.run.run_mode,
         "reason": work.run.reason,
         "fingerprint": fingerprint,
-        "feature_version": matrix["feature_version"],
-        "data_version": _publication(work, matrix).data_version,
+        "feature_version": record["feature_version"],
+        "data_version": record["data_version"],
     }
     mlflow_run = tracking.parent_run(client, work.run, tags)
     runs.record(work.engine, work.run, None, fingerprint=fingerprint, mlflow_run=mlflow_run)
-    return {**matrix, "fingerprint": fingerprint, "mlflow_run": mlflow_run, "champion": champion}
+    return {"fingerprint": fingerprint, "mlflow_run": mlflow_run, "champion": champion}
 
 
 @step
-def train(work: Work, training: Record, candidate: str) -> Record:
+def train(work: Work, record: Record, candidate: str) -> Record:
     """Search and fit one candidate on the training rows; its package waits in the run's folder."""
-    frame, labels, observed = _training_part(work, training)
+    frame, labels, observed = _training_part(work, record)
     chosen = work.spec.training.candidates[candidate]
     client = tracking.connect(work.settings.mlflow_uri)
-    child = tracking.candidate_run(client, work.run, training["mlflow_run"], candidate, {"kind": chosen.kind})
+    child = tracking.candidate_run(client, work.run, record["mlflow_run"], candidate, {"kind": chosen.kind})
     with tracking.finishing(client, child):
         found = search.search(frame, labels, observed, chosen, work.spec)
         pipeline = search.fit(frame, labels, chosen, found.params, work.spec)
         folder = work.folder / "candidates" / candidate
-        manifest = package.save(folder, pipeline, _provenance(work, training, candidate, found.params, observed))
+        manifest = package.save(folder, pipeline, _provenance(work, record, candidate, found.params, observed))
         trials = {f"trial_{n}_cv": trial.mean for n, trial in enumerate(found.scores_per_trial)}
         tracking.log(
             client,
@@ -130,124 +130,115 @@ def train(work: Work, training: Record, candidate: str) -> Record:
             tags={"model_sha256": manifest.model_sha256},
         )
     log.info("%s: %s %.4f with %s", candidate, work.spec.training.selection_metric, found.score, found.params)
-    return {"candidate": candidate, "score": found.score, "package": str(folder)}
+    return {"trained": {"candidate": candidate, "score": found.score, "package": str(folder)}}
 
 
 @step
-def select(work: Work, trained: list[Record]) -> Record:
+def select(work: Work, record: Record, trained: list[Record]) -> Record:
     """Pick the challenger by its score in the folds; the hold-out has no say in it."""
+    candidates = {one["trained"]["candidate"]: one["trained"] for one in trained}
+    scores = {name: found["score"] for name, found in candidates.items()}
     lower = work.spec.training.selection_metric in search.LOWER_IS_BETTER
-    best = (min if lower else max)(trained, key=lambda record: record["score"])
-    missing = sorted(set(work.spec.training.candidates) - {record["candidate"] for record in trained})
-    scores = {record["candidate"]: round(record["score"], 5) for record in trained}
-    runs.record(work.engine, work.run, None, challenger=best["candidate"], cv_scores=scores, failed_candidates=missing)
-    return {"challenger": best["candidate"], "packages": {r["candidate"]: r["package"] for r in trained}}
+    best = (min if lower else max)(scores, key=scores.__getitem__)
+    missing = sorted(set(work.spec.training.candidates) - set(scores))
+    runs.record(work.engine, work.run, None, challenger=best, cv_scores=scores, failed_candidates=missing)
+    return {"challenger": best, "packages": {name: found["package"] for name, found in candidates.items()}}
 
 
 @step
-def evaluate_challenger(work: Work, training: Record, selected: Record) -> Record:
+def evaluate_challenger(work: Work, record: Record) -> Record:
     """Score challenger and champion on the same hold-out rows, and a dummy that knows only the base rate."""
-    raw, split = _split(work, training, part="holdout")
-    matrix, labels = _holdout_part(work, training)
-    train_labels = _training_part(work, training)[1]
-    challenger = package.load(Path(selected["packages"][selected["challenger"]]))
+    raw, split = _split(work, record, part="holdout")
+    matrix, labels = _holdout_part(work, record)
+    train_labels = _training_part(work, record)[1]
+    challenger = package.load(Path(record["packages"][record["challenger"]]))
     scores = {"challenger": challenger.score(matrix)}
     metrics = {
         "challenger": evaluate(labels, scores["challenger"]),
         "dummy": evaluate(labels, np.full(len(labels), train_labels.mean())),
     }
-    obstacle = _score_champion(work, training, raw, labels, split.holdout_from, scores, metrics)
+    obstacle = _score_champion(work, record, raw, labels, split.holdout_from, scores, metrics)
     pd.DataFrame(scores).to_parquet(work.folder / "holdout_scores.parquet", index=False)
     figures.draw(labels, scores, work.folder / "figures")
     return {
         "metrics": {name: found.as_dict() for name, found in metrics.items()},
         "obstacle": obstacle and {"code": obstacle.code, "message": obstacle.message},
         "holdout_from": split.holdout_from.date().isoformat(),
-        "champion": training["champion"],
     }
 
 
 @step
-def judge(work: Work, training: Record, selected: Record, evaluation: Record) -> Record:
+def judge(work: Work, record: Record) -> Record:
     """Form the verdict, write it as an artifact, and only then look at the other candidates' hold-out figures."""
-    metrics = {name: Metrics(**values) for name, values in evaluation["metrics"].items()}
-    obstacle = evaluation["obstacle"] and gate.Reason(**evaluation["obstacle"])
+    metrics = {name: Metrics(**values) for name, values in record["metrics"].items()}
+    obstacle = record["obstacle"] and gate.Reason(**record["obstacle"])
     verdict = gate.judge(
         metrics["challenger"], metrics.get("champion"), metrics["dummy"], work.spec.gate, not_evaluated=obstacle
     )
     (work.folder / "verdict.json").write_text(verdict.to_json(), encoding="utf-8")
     reasons = [f"{reason.code}: {reason.message}" for reason in verdict.reasons]
     evidence = {
-        "fingerprint": training["fingerprint"],
-        "champion": evaluation["champion"],
-        "challenger": selected["challenger"],
-        "metrics": evaluation["metrics"],
-        "holdout_from": evaluation["holdout_from"],
-        "others": _other_candidates(work, training, selected),
+        "fingerprint": record["fingerprint"],
+        "champion": record["champion"],
+        "challenger": record["challenger"],
+        "metrics": record["metrics"],
+        "holdout_from": record["holdout_from"],
+        "others": _other_candidates(work, record),
     }
     decisions.record(work.engine, work.run, "gate", verdict.outcome.value, reasons, evidence)
-    runs.record(work.engine, work.run, None, verdict=verdict.outcome.value, metrics=evaluation["metrics"])
-    _log_evaluation(work, training, evaluation, verdict.outcome.value)
+    runs.record(work.engine, work.run, None, verdict=verdict.outcome.value, metrics=record["metrics"])
+    _log_evaluation(work, record, verdict.outcome.value)
     log.info("gate: %s", verdict.summary)
     return {"verdict": verdict.outcome.value, "reasons": reasons}
 
 
 @step
-def register(work: Work, training: Record, selected: Record, evaluation: Record, verdict: Record) -> Record:
+def register(work: Work, record: Record) -> Record:
     """Complete the package and register it as ``challenger``; a refused one ends the run here."""
-    if verdict["verdict"] in GATE_OUTCOMES:
-        raise NothingToDo(GATE_OUTCOMES[verdict["verdict"]], *verdict["reasons"])
+    if record["verdict"] in GATE_OUTCOMES:
+        raise NothingToDo(GATE_OUTCOMES[record["verdict"]], *record["reasons"])
     if work.run.run_mode == "dry_run":
-        raise NothingToDo("DRY_RUN", "run_mode is dry_run: judged, nothing registered", *verdict["reasons"])
+        raise NothingToDo("DRY_RUN", "run_mode is dry_run: judged, nothing registered", *record["reasons"])
     folder = work.folder / "package"
-    model = package.load(Path(selected["packages"][selected["challenger"]]))
-    manifest = package.save(folder, model.pipeline, _as_provenance(model), _package_files(work, training, model))
+    model = package.load(Path(record["packages"][record["challenger"]]))
+    manifest = package.save(folder, model.pipeline, _as_provenance(model), _package_files(work, record, model))
     client = tracking.connect(work.settings.mlflow_uri)
-    data_version = _publication(work, training).data_version
     tags = {
-        "fingerprint": training["fingerprint"],
+        "fingerprint": record["fingerprint"],
         "model_sha256": manifest.model_sha256,
-        "data_version": data_version,
+        "data_version": record["data_version"],
         "as_of": work.run.as_of,
         "candidate": manifest.candidate,
-        "simulated": str(_publication(work, training).simulated).lower(),
+        "simulated": str(_publication(work, record).simulated).lower(),
     }
-    version = versions.register(client, work.run.use_case, folder, training["mlflow_run"], tags)
+    version = versions.register(client, work.run.use_case, folder, record["mlflow_run"], tags)
     client.set_registered_model_alias(work.run.use_case, versions.CHALLENGER, version)
-    return {
-        "version": version,
-        "model_sha256": manifest.model_sha256,
-        "data_version": data_version,
-        "metrics": evaluation["metrics"]["challenger"],
-        "champion": evaluation["champion"],
-        "reasons": verdict["reasons"],
-        "fingerprint": training["fingerprint"],
-    }
+    return {"version": version, "model_sha256": manifest.model_sha256}
 
 
 @step
-def promote(work: Work, registered: Record) -> Record:
+def promote(work: Work, record: Record) -> Record:
     """Make the registered version champion, if the champion is still the one it was compared with."""
     client = tracking.connect(work.settings.mlflow_uri)
     candidacy = Candidacy(
-        version=registered["version"],
-        compared_with=registered["champion"],
+        version=record["version"],
+        compared_with=record["champion"],
         run_id=work.run.run_id,
         as_of=work.run.as_of,
-        model_sha256=registered["model_sha256"],
-        fingerprint=registered["fingerprint"],
-        data_version=registered["data_version"],
-        metrics=registered["metrics"],
-        reasons=registered["reasons"],
+        model_sha256=record["model_sha256"],
+        fingerprint=record["fingerprint"],
+        data_version=record["data_version"],
+        metrics=record["metrics"]["challenger"],
+        reasons=record["reasons"],
     )
     try:
         replaced = promotion.promote(work.engine, client, work.run.use_case, candidacy)
     except ChampionChanged as change:
         raise NothingToDo("CHAMPION_CHANGED", str(change)) from change
     what = f"replaces version {replaced}" if replaced else "is the first champion"
-    reasons = [f"version {registered['version']} {what}", *registered["reasons"]]
-    runs.record(work.engine, work.run, "PROMOTED", reasons, version=registered["version"])
-    return {"version": registered["version"], "replaced": replaced}
+    reasons = [f"version {record['version']} {what}", *record["reasons"]]
+    runs.record(work.engine, work.run, "PROMOTED", reasons, version=record["version"])
+    return {"replaced": replaced}
 
 
 # What the steps share.
@@ -293,14 +284,14 @@ def _split(work: Work, record: Record, part: str = "train") -> tuple[pd.DataFram
     return labelled[getattr(split, part)].reset_index(drop=True), split
 
 
-def _matrix(work: Work, training: Record) -> tuple[pd.DataFrame, pd.DataFrame, splitting.Split]:
-    whole = pd.read_parquet(training["matrix"])
+def _matrix(work: Work, record: Record) -> tuple[pd.DataFrame, pd.DataFrame, splitting.Split]:
+    whole = pd.read_parquet(record["matrix"])
     keys = whole.filter(like="key_").rename(columns=lambda name: name.removeprefix("key_"))
     return whole[list(work.spec.feature_types)], keys, splitting.split(keys, work.spec.training.split)
 
 
-def _training_part(work: Work, training: Record) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
-    matrix, keys, split = _matrix(work, training)
+def _training_part(work: Work, record: Record) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
+    matrix, keys, split = _matrix(work, record)
     return (
         matrix[split.train].reset_index(drop=True),
         keys[LABEL].to_numpy()[split.train],
@@ -308,8 +299,8 @@ def _training_part(work: Work, training: Record) -> tuple[pd.DataFrame, np.ndarr
     )
 
 
-def _holdout_part(work: Work, training: Record) -> tuple[pd.DataFrame, np.ndarray]:
-    matrix, keys, split = _matrix(work, training)
+def _holdout_part(work: Work, record: Record) -> tuple[pd.DataFrame, np.ndarray]:
+    matrix, keys, split = _matrix(work, record)
     return matrix[split.holdout].reset_index(drop=True), keys[LABEL].to_numpy()[split.holdout]
 
 
@@ -364,7 +355,7 @@ def _end_if_unchanged(work: Work, fingerprint: str, champion: str | None) -> Non
 
 
 def _provenance(
-    work: Work, training: Record, candidate: str, params: dict[str, Any], observed: pd.Series
+    work: Work, record: Record, candidate: str, params: dict[str, Any], observed: pd.Series
 ) -> package.Provenance:
     return package.Provenance(
         use_case=work.run.use_case,
@@ -374,8 +365,8 @@ def _provenance(
         feature_types=work.spec.feature_types,
         trained_from=observed.min().date().isoformat(),
         trained_until=(observed.max().date() + timedelta(days=1)).isoformat(),
-        fingerprint=training["fingerprint"],
-        feature_version=training["feature_version"],
+        fingerprint=record["fingerprint"],
+        feature_version=record["feature_version"],
         library_versions=library_versions(),
     )
 
@@ -384,12 +375,12 @@ def _as_provenance(model: package.LoadedModel) -> package.Provenance:
     return package.Provenance(**{name: getattr(model.manifest, name) for name in package.Provenance.model_fields})
 
 
-def _package_files(work: Work, training: Record, model: package.LoadedModel) -> dict[str, bytes]:
+def _package_files(work: Work, record: Record, model: package.LoadedModel) -> dict[str, bytes]:
     """What goes into the package beside the model: signature, baseline, verdict and spec."""
-    labelled = _split(work, training)[0]
-    holdout, _ = _split(work, training, part="holdout")
+    labelled = _split(work, record)[0]
+    holdout, _ = _split(work, record, part="holdout")
     # Scores of rows that the model was fitted on are too sure of themselves to compare live scores with.
-    scores = np.concatenate([np.full(len(labelled), np.nan), model.score(_holdout_part(work, training)[0])])
+    scores = np.concatenate([np.full(len(labelled), np.nan), model.score(_holdout_part(work, record)[0])])
     rows = pd.concat([labelled, holdout], ignore_index=True)
     baseline = work.folder / "baseline"
     made = make_baseline(rows, scores, rows[LABEL].to_numpy(), work.spec, work.spec.training.seed)
@@ -410,7 +401,7 @@ def _package_files(work: Work, training: Record, model: package.LoadedModel) -> 
 
 def _score_champion(
     work: Work,
-    training: Record,
+    record: Record,
     holdout: pd.DataFrame,
     labels: np.ndarray,
     holdout_from: pd.Timestamp,
@@ -418,39 +409,39 @@ def _score_champion(
     metrics: dict[str, Metrics],
 ) -> gate.Reason | None:
     """Add the champion's scores and metrics; return why it cannot be judged on these rows, if so."""
-    if training["champion"] is None:
+    if record["champion"] is None:
         return None
     client = tracking.connect(work.settings.mlflow_uri)
     try:
-        champion = versions.fetch(client, work.run.use_case, training["champion"], work.settings.home / "models")
+        champion = versions.fetch(client, work.run.use_case, record["champion"], work.settings.home / "models")
     except package.PackageRefused as refusal:
         return gate.Reason("CHAMPION_DAMAGED", str(refusal))
     if pd.Timestamp(champion.manifest.trained_until, tz="UTC") > holdout_from:
         until = champion.manifest.trained_until
-        message = f"version {training['champion']} was trained until {until}, the hold-out starts {holdout_from.date()}"
+        message = f"version {record['champion']} was trained until {until}, the hold-out starts {holdout_from.date()}"
         return gate.Reason("CHAMPION_SAW_HOLDOUT", message)
     built = features.build(holdout, work.spec)
     if missing := sorted(set(champion.manifest.feature_types) - set(built.columns)):
-        return gate.Reason("CHAMPION_CANNOT_SCORE", f"version {training['champion']} needs {', '.join(missing)}")
+        return gate.Reason("CHAMPION_CANNOT_SCORE", f"version {record['champion']} needs {', '.join(missing)}")
     scores["champion"] = champion.score(built[list(champion.manifest.feature_types)])
     metrics["champion"] = evaluate(labels, scores["champion"])
     return None
 
 
-def _other_candidates(work: Work, training: Record, selected: Record) -> dict[str, float]:
-    matrix, labels = _holdout_part(work, training)
-    others = {name: path for name, path in selected["packages"].items() if name != selected["challenger"]}
+def _other_candidates(work: Work, record: Record) -> dict[str, float]:
+    matrix, labels = _holdout_part(work, record)
+    others = {name: path for name, path in record["packages"].items() if name != record["challenger"]}
     return {
         name: round(evaluate(labels, package.load(Path(path)).score(matrix)).roc_auc, 5)
         for name, path in others.items()
     }
 
 
-def _log_evaluation(work: Work, training: Record, evaluation: Record, verdict: str) -> None:
+def _log_evaluation(work: Work, record: Record, verdict: str) -> None:
     client = tracking.connect(work.settings.mlflow_uri)
     metrics = {
-        f"holdout_{who}_{name}": value for who, found in evaluation["metrics"].items() for name, value in found.items()
+        f"holdout_{who}_{name}": value for who, found in record["metrics"].items() for name, value in found.items()
     }
     drawn = sorted((work.folder / "figures").iterdir())
     files = {"figures": drawn, "evaluation": [work.folder / "verdict.json"]}
-    tracking.log(client, training["mlflow_run"], metrics=metrics, tags={"verdict": verdict}, files=files)
+    tracking.log(client, record["mlflow_run"], metrics=metrics, tags={"verdict": verdict}, files=files)

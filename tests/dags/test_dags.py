@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -70,15 +72,46 @@ def test_every_dag_is_documented_bounded_and_owned(parsed, kind):
     assert dag["teardowns"] == ["close_run"]
 
 
-def test_the_retrain_reads_as_one_sentence(parsed):
-    edges = parsed["dags"]["churn_retrain"]["edges"]
-    sentence = ["validate_window", "build_features", "compare_with_last_training", "train", "select"]
-    for task, follower in zip(sentence, [*sentence[1:], "evaluate"], strict=True):
-        assert follower in edges[task]
-    assert edges["gate"] == ["register"]
-    assert edges["register"] == ["promote"]
-    assert edges["promote"] == ["close_run"]
+SENTENCES = {
+    "ingest": {"open_run": ["land"], "land": ["validate"], "validate": ["publish"], "publish": ["close_run"]},
+    "retrain": {
+        "open_run": ["validate_window"],
+        "validate_window": ["build_features"],
+        "build_features": ["compare_with_last_training"],
+        "compare_with_last_training": ["train"],
+        "train": ["select"],
+        "select": ["evaluate"],
+        "evaluate": ["gate"],
+        "gate": ["register"],
+        "register": ["promote"],
+        "promote": ["close_run"],
+    },
+    "monitor": {
+        "open_run": ["check_quality"],
+        "check_quality": ["measure_drift"],
+        "measure_drift": ["decide", "draw_report"],
+        "draw_report": ["close_run"],
+        "decide": ["request_retrain"],
+        "request_retrain": ["close_run"],
+    },
+}
+
+
+@pytest.mark.parametrize("kind", SENTENCES)
+def test_the_graph_reads_as_one_sentence(parsed, kind):
+    assert parsed["dags"][f"churn_{kind}"]["edges"] == SENTENCES[kind] | {"close_run": []}
+
+
+def test_every_task_calls_a_step_that_exists():
+    named = re.findall(r'step\("(\w+)\.(\w+)"', "".join(path.read_text() for path in (PROJECT / "dags").glob("*.py")))
+    assert len(named) == len(set(named)) == 15
+    for module, function in named:
+        assert callable(getattr(importlib.import_module(f"include.steps.{module}"), function))
+
+
+def test_only_the_retrain_can_be_a_dry_run(parsed):
     assert parsed["dags"]["churn_retrain"]["params"] == ["as_of", "reason", "run_mode"]
+    assert parsed["dags"]["churn_ingest"]["params"] == ["as_of", "reason"]
 
 
 def test_ingest_and_monitor_edges(parsed):

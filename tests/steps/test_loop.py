@@ -96,7 +96,7 @@ def ingest(run_id: str, as_of: str) -> str:
 
     run = open_run("ingest", run_id, {"as_of": as_of})
     with suppress(NothingToDo, DataRejected):
-        steps.publish(run, steps.validate(run, steps.land(run)))
+        steps.publish(steps.validate(steps.land(run)))
     return close("ingest", run_id)
 
 
@@ -106,11 +106,10 @@ def retrain(run_id: str, as_of: str | None = FIRST, run_type: str = "manual", **
     run = open_run("retrain", run_id, conf | ({"as_of": as_of} if as_of else {}), run_type)
     spec = find("churn", Settings.from_environment().use_case_folders)
     try:
-        training = steps.compare_with_last_training(run, steps.build_features(run, steps.validate_window(run)))
-        chosen = steps.select(run, [steps.train(run, training, name) for name in spec.training.candidates])
-        evaluation = steps.evaluate_challenger(run, training, chosen)
-        verdict = steps.judge(run, training, chosen, evaluation)
-        steps.promote(run, steps.register(run, training, chosen, evaluation, verdict))
+        training = steps.compare_with_last_training(steps.build_features(steps.validate_window(run)))
+        trained = [steps.train(training, name) for name in spec.training.candidates]
+        verdict = steps.judge(steps.evaluate_challenger(steps.select(trained[0], trained)))
+        steps.promote(steps.register(verdict))
     except (NothingToDo, DataRejected):
         pass
     return close("retrain", run_id)
@@ -121,10 +120,9 @@ def monitor(run_id: str, as_of: str) -> str:
 
     run = open_run("monitor", run_id, {"as_of": as_of})
     try:
-        checked = steps.check_quality(run)
-        measured = steps.measure_drift(run, checked)
-        steps.draw_report(run, measured)
-        steps.request_retrain(run, steps.decide(run, checked, measured))
+        measured = steps.measure_drift(steps.check_quality(run))
+        steps.draw_report(measured)
+        steps.request_retrain(steps.decide(measured))
     except (NothingToDo, DataRejected):
         pass
     return close("monitor", run_id)
