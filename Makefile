@@ -22,8 +22,8 @@ endef
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.installed ## start everything, ingest, retrain, show the outcome [SOURCE=path-or-uri]
-	@$(MODELOPS) run $(if $(SOURCE),--source '$(SOURCE)')
+run: $(VENV)/.installed ## start everything, ingest, retrain, show the outcome [SOURCE=path-or-uri USE_CASE=name]
+	@$(MODELOPS) run $(if $(SOURCE),--source '$(SOURCE)') $(if $(USE_CASE),--use-case '$(USE_CASE)')
 
 down: ## stop every process of the stack
 	$(call if-installed,$(MODELOPS) down)

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from include import spec as specs
+from include.data import contract
 from include.data import sources as data_sources
 from include.data.calendar import today
 from include.settings import Settings
@@ -15,13 +16,18 @@ from include.state.database import connect
 
 
 def register_source(settings: Settings, source: str, use_case: str = "churn") -> None:
-    """Read from ``source`` from now on. Raises ``StackError`` when it does not exist or must not be mixed in."""
+    """Read from ``source`` from now on.
+
+    Raises ``StackError`` when it does not exist or must not be mixed in, ``DataRejected`` when it does not fit.
+    """
     uri = _absolute(source)
-    specs.find(use_case, settings.use_case_folders)
+    spec = specs.find(use_case, settings.use_case_folders)
     if data_sources.kind_of(uri) == "simulator":
         data_sources.parse_simulator(uri)
-    elif "://" not in uri and "{day}" not in uri and not Path(uri).is_file():
-        raise StackError(f"SOURCE={source}: there is no file {uri}.")
+    elif data_sources.kind_of(uri) == "replay" and "://" not in uri:
+        if not Path(uri).is_file():
+            raise StackError(f"SOURCE={source}: there is no file {uri}.")
+        contract.read(Path(uri), spec)
     try:
         sources.choose(connect(settings.state_url), use_case, uri)
     except sources.SourceMixed as refusal:

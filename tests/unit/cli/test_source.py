@@ -1,0 +1,65 @@
+"""The source as ``make run`` takes it: said to be wrong before anything is started."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from include.cli.source import newest_as_of, register_source
+from include.data.calendar import today
+from include.errors import DataRejected
+from include.settings import Settings
+from include.stack import StackError
+from include.state import sources
+from include.state.database import connect
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.from_environment({"MODELOPS_HOME": str(tmp_path / "home")})
+
+
+def registered(settings: Settings) -> sources.SourceRow | None:
+    return sources.get(connect(settings.state_url), "churn")
+
+
+def test_a_missing_file_is_named(settings: Settings, tmp_path: Path):
+    with pytest.raises(StackError, match=r"there is no file .*nowhere\.csv"):
+        register_source(settings, str(tmp_path / "nowhere.csv"))
+    assert registered(settings) is None
+
+
+def test_a_file_of_another_kind_is_told_how_to_become_a_use_case(settings: Settings, tmp_path: Path):
+    other = tmp_path / "loans.csv"
+    other.write_text("id,amount,default\n1,100,yes\n")
+    with pytest.raises(DataRejected, match=r"'customerID'.*python -m include init NAME --from loans\.csv"):
+        register_source(settings, str(other))
+    assert registered(settings) is None
+
+
+def test_an_unknown_parameter_of_the_simulator_is_named(settings: Settings):
+    with pytest.raises(DataRejected, match="rows_a_day"):
+        register_source(settings, "simulator:?rows_a_day=12")
+    assert registered(settings) is None
+
+
+def test_a_second_source_is_refused_once_data_is_published(settings: Settings, telco_csv: Path):
+    register_source(settings, "simulator:")
+    register_source(settings, str(telco_csv))  # nothing is published yet, so a change of mind is free
+    sources.pin(connect(settings.state_url), "churn", str(telco_csv), "0" * 64, "2026-11-24")
+    with pytest.raises(StackError, match="must not be mixed"):
+        register_source(settings, "simulator:")
+
+
+def test_the_newest_day_of_daily_files_gives_the_as_of(settings: Settings, tmp_path: Path):
+    for day in ("2026-01-01", "2026-01-03"):
+        (tmp_path / f"{day}.csv").touch()
+    (tmp_path / "README.csv").touch()
+    register_source(settings, f"file://{tmp_path}/{{day}}.csv")
+    assert newest_as_of(settings, "churn") == date(2026, 1, 3) + timedelta(days=1)
+
+
+def test_a_simulated_history_ends_today(settings: Settings):
+    assert newest_as_of(settings, "churn") == today()
