@@ -27,7 +27,7 @@ Record = dict[str, Any]
 
 PARAMETERS = frozenset({"as_of", "reason", "run_mode"})
 RUN_MODES = ("enabled", "dry_run")
-ASSET_TRIGGERED = "asset_triggered"
+ASSET_TRIGGERED, BACKFILL = "asset_triggered", "backfill"
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,9 @@ def open_run(
     waiting = requests.pending(engine, use_case) + requests.claimed(engine, use_case, run_id)
     woken = run_type == ASSET_TRIGGERED
     as_of = _resolve_as_of(conf, interval_end, run_after, [r.as_of for r in waiting] if woken else [])
-    run = Run(use_case, kind, run_id, as_of, conf.get("run_mode") or "enabled", conf.get("reason") or run_type)
+    # A backfill judges the past; only a run of the present may change what serves.
+    run_mode = "dry_run" if run_type == BACKFILL else conf.get("run_mode") or "enabled"
+    run = Run(use_case, kind, run_id, as_of, run_mode, conf.get("reason") or run_type)
     for dead in runs.close_dead(engine, run):
         requests.settle(engine, use_case, dead, "FAILED")
         log.warning("closed the ledger row of run %s, which ended without closing it", dead)

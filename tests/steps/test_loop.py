@@ -179,6 +179,11 @@ def test_covariate_drift_leads_to_one_retrain_with_its_reason(settings: Settings
     assert [request.outcome for request in requests.every(connect(settings.state_url), "churn")] == [outcome]
 
 
+def test_a_backfill_never_promotes(settings: Settings):
+    record = open_run("retrain", "b1", {"as_of": "2026-01-31", "run_mode": "enabled"}, "backfill")
+    assert record["run"]["run_mode"] == "dry_run"
+
+
 def test_a_woken_run_with_nothing_to_claim_ends_at_once(settings: Settings):
     with pytest.raises(NothingToDo):
         open_run("retrain", "r1", {}, "asset_triggered")
