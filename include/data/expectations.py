@@ -136,9 +136,19 @@ def _words(kind: str, kwargs: dict[str, Any]) -> str:
             shown = ", ".join(map(str, kwargs["value_set"][:8]))
             return f"must be one of {shown}{', …' if len(kwargs['value_set']) > 8 else ''}"
         case "expect_column_values_to_be_between":
-            return f"must be between {kwargs.get('min_value')} and {kwargs.get('max_value')}"
+            return _range(kwargs.get("min_value"), kwargs.get("max_value"))
         case _:
             return "must be unique"
+
+
+def _range(low: float | None, high: float | None) -> str:
+    match low, high:
+        case None, _:
+            return f"must be at most {high:.15g}"
+        case _, None:
+            return f"must be at least {low:.15g}"
+        case _:
+            return f"must be between {low:.15g} and {high:.15g}"
 
 
 def _mark(broken: list[list[str]], rows: Sequence[int], rule: str) -> None:
