@@ -2,130 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 
 from include.cli.source import register_source
 from include.cli.status import use_case_state
-from include.errors import BadRequest, DataRejected, NothingToDo
+from include.errors import BadRequest, NothingToDo
 from include.settings import Settings
-from include.spec import find
 from include.state import promotions, publications, requests, runs
 from include.state.database import connect
+from tests.steps.loop import FIRST, ingest, monitor, open_run, retrain
 
 pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
-
-NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-FIRST = "2026-11-24"
-
-
-@pytest.fixture(scope="module")
-def mlflow_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/mlflow.db",
-        "--artifacts-destination",
-        str(folder / "artifacts"),
-    ]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with open(folder / "log", "w") as log:
-        server = subprocess.Popen([*command, *stores], stdout=log, stderr=log, env=environment, start_new_session=True)
-    try:
-        _wait(f"http://127.0.0.1:{port}/health", folder / "log")
-        yield port
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(30)
-
-
-def _wait(url: str, log: Path) -> None:
-    for _ in range(240):
-        try:
-            if httpx.get(url, trust_env=False).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.25)
-    raise AssertionError(log.read_text())
-
-
-@pytest.fixture
-def settings(tmp_path: Path, mlflow_port: int, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A home of its own; the MLflow server is shared, so each test clears it first."""
-    monkeypatch.setenv("MODELOPS_HOME", str(tmp_path))
-    monkeypatch.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_port))
-    from include.registry import tracking
-
-    client = tracking.connect(f"http://127.0.0.1:{mlflow_port}")
-    for model in client.search_registered_models():
-        client.delete_registered_model(model.name)
-    for run in client.search_runs([e.experiment_id for e in client.search_experiments()]):
-        client.delete_run(run.info.run_id)
-    return Settings.from_environment()
-
-
-def open_run(kind: str, run_id: str, conf: dict, run_type: str = "manual") -> dict:
-    from include.steps import ledger
-
-    return ledger.open_run("churn", kind, run_id, conf=conf, run_type=run_type, interval_end=None, run_after=NOON)
-
-
-def close(kind: str, run_id: str) -> str:
-    from include.steps import ledger
-
-    return ledger.close_run("churn", kind, run_id, failed=[])
-
-
-def ingest(run_id: str, as_of: str) -> str:
-    from include.steps import ingest as steps
-
-    run = open_run("ingest", run_id, {"as_of": as_of})
-    with suppress(NothingToDo, DataRejected):
-        steps.publish(steps.validate(steps.land(run)))
-    return close("ingest", run_id)
-
-
-def retrain(run_id: str, as_of: str | None = FIRST, run_type: str = "manual", **conf: str) -> str:
-    from include.steps import retrain as steps
-
-    run = open_run("retrain", run_id, conf | ({"as_of": as_of} if as_of else {}), run_type)
-    spec = find("churn", Settings.from_environment().use_case_folders)
-    try:
-        training = steps.compare_with_last_training(steps.build_features(steps.validate_window(run)))
-        trained = [steps.train(training, name) for name in spec.training.candidates]
-        verdict = steps.judge(steps.evaluate_challenger(steps.select(trained[0], trained)))
-        steps.promote(steps.register(verdict))
-    except (NothingToDo, DataRejected):
-        pass
-    return close("retrain", run_id)
-
-
-def monitor(run_id: str, as_of: str) -> str:
-    from include.steps import monitor as steps
-
-    run = open_run("monitor", run_id, {"as_of": as_of})
-    try:
-        measured = steps.measure_drift(steps.check_quality(run))
-        steps.draw_report(measured)
-        steps.request_retrain(steps.decide(measured))
-    except (NothingToDo, DataRejected):
-        pass
-    return close("monitor", run_id)
 
 
 def test_the_real_file_becomes_a_champion_and_again_changes_nothing(settings: Settings, telco_csv: Path):

@@ -1,0 +1,59 @@
+"""The three DAGs without Airflow: each function runs the steps of one in their order and returns the outcome."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from include.errors import DataRejected, NothingToDo
+from include.settings import Settings
+from include.spec import find
+from include.state.runs import Kind
+from include.steps import ledger
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+FIRST = "2026-11-24"
+
+
+def open_run(kind: Kind, run_id: str, conf: dict[str, Any], run_type: str = "manual", use_case: str = "churn") -> dict:
+    return ledger.open_run(use_case, kind, run_id, conf=conf, run_type=run_type, interval_end=None, run_after=NOON)
+
+
+def close(kind: Kind, run_id: str, use_case: str = "churn") -> str:
+    return ledger.close_run(use_case, kind, run_id, failed=[])
+
+
+def ingest(run_id: str, as_of: str, use_case: str = "churn") -> str:
+    from include.steps import ingest as steps
+
+    run = open_run("ingest", run_id, {"as_of": as_of}, use_case=use_case)
+    with suppress(NothingToDo, DataRejected):
+        steps.publish(steps.validate(steps.land(run)))
+    return close("ingest", run_id, use_case)
+
+
+def retrain(
+    run_id: str, as_of: str | None = FIRST, run_type: str = "manual", use_case: str = "churn", **conf: str
+) -> str:
+    from include.steps import retrain as steps
+
+    run = open_run("retrain", run_id, conf | ({"as_of": as_of} if as_of else {}), run_type, use_case)
+    spec = find(use_case, Settings.from_environment().use_case_folders)
+    with suppress(NothingToDo, DataRejected):
+        training = steps.compare_with_last_training(steps.build_features(steps.validate_window(run)))
+        trained = [steps.train(training, name) for name in spec.training.candidates]
+        verdict = steps.judge(steps.evaluate_challenger(steps.select(trained[0], trained)))
+        steps.promote(steps.register(verdict))
+    return close("retrain", run_id, use_case)
+
+
+def monitor(run_id: str, as_of: str, use_case: str = "churn") -> str:
+    from include.steps import monitor as steps
+
+    run = open_run("monitor", run_id, {"as_of": as_of}, use_case=use_case)
+    with suppress(NothingToDo, DataRejected):
+        measured = steps.measure_drift(steps.check_quality(run))
+        steps.draw_report(measured)
+        steps.request_retrain(steps.decide(measured))
+    return close("monitor", run_id, use_case)
