@@ -5,20 +5,30 @@ Everything is frozen, an unknown key is refused, and an error names the file and
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from croniter import CroniterError, croniter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], Field(strict=False)]  # YAML has lists, a frozen spec holds tuples
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Scalar = float | int | str | bool | None
+Metric = Literal["roc_auc", "average_precision", "log_loss", "brier", "f1", "precision", "recall", "lift_at_10"]
 
-RESERVED_COLUMNS = frozenset({"observed_at", "known_at", "as_of", "label", "rule", "feature_version"})
+LOWER_IS_BETTER = frozenset({"brier", "log_loss"})
+RESERVED_COLUMNS = frozenset(
+    {"observed_at", "known_at", "as_of", "run_id", "label", "score", "rule", "feature_version"}
+)
+CRON_FIELDS = 5
 
 
 class SpecError(ValueError):
@@ -26,7 +36,8 @@ class SpecError(ValueError):
 
 
 class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Strict: a number written as text, or a yes where a number belongs, is a mistake and no other way to write it.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class Column(Frozen):
@@ -34,7 +45,7 @@ class Column(Frozen):
 
     type: Literal["number", "integer", "category", "text"]
     description: str = Field(min_length=3)
-    values: tuple[str, ...] | None = None
+    values: Many[str] | None = None
     min: float | None = None
     max: float | None = None
     nullable: bool = False
@@ -76,7 +87,7 @@ class Derived(Frozen):
 class Features(Frozen):
     """What the model sees: columns as they are, then derived features, in this order."""
 
-    columns: tuple[str, ...] = ()
+    columns: Many[str] = ()
     derived: dict[Name, Derived] = {}
 
 
@@ -122,9 +133,17 @@ class Candidate(Frozen):
     """One kind of model and the grid from which ``trials`` settings are drawn, seeded."""
 
     kind: Literal["logistic_regression", "decision_tree", "hist_gradient_boosting"]
-    params: dict[str, float | int | str | bool | None] = {}
-    search: dict[str, tuple[float | int | str | bool | None, ...]] = {}
+    params: dict[str, Scalar] = {}
+    search: dict[str, Annotated[Many[Scalar], Field(min_length=1)]] = {}
     trials: Count = 1
+
+    @model_validator(mode="after")
+    def _says_each_setting_once(self) -> Self:
+        if both := sorted(set(self.params) & set(self.search)):
+            raise ValueError(f"{', '.join(both)}: stands both in 'params' and in 'search'")
+        if "random_state" in self.params or "random_state" in self.search:
+            raise ValueError("random_state: set training.seed instead")
+        return self
 
 
 class Training(Frozen):
@@ -137,7 +156,7 @@ class Training(Frozen):
 class Rule(Frozen):
     """One line of the gate. ``threshold`` is absolute; ``max_regression`` is against the champion."""
 
-    metric: Literal["roc_auc", "average_precision", "log_loss", "brier", "f1", "precision", "recall", "lift_at_10"]
+    metric: Metric
     greater_is_better: bool = True
     threshold: float | None = None
     max_regression: float | None = Field(None, ge=0)
@@ -146,6 +165,10 @@ class Rule(Frozen):
     def _says_something(self) -> Self:
         if self.threshold is None and self.max_regression is None:
             raise ValueError("a rule needs 'threshold', 'max_regression' or both")
+        if self.greater_is_better == (self.metric in LOWER_IS_BETTER):
+            raise ValueError(
+                f"a rule for {self.metric} needs greater_is_better: {str(not self.greater_is_better).lower()}"
+            )
         return self
 
 
@@ -153,7 +176,7 @@ class Gate(Frozen):
     minimum_rows: Count = 300
     minimum_class_rows: Count = 30
     beats_dummy_by: float = Field(0.05, ge=0)
-    rules: tuple[Rule, ...] = ()
+    rules: Many[Rule] = ()
 
 
 class Distance(Frozen):
@@ -194,12 +217,28 @@ class RetrainPolicy(Frozen):
         return self
 
 
+def _cron(expression: str) -> str:
+    """``expression``, if Airflow can run by it: five fields that name a moment to come, or a preset such as @daily."""
+    try:
+        schedule = croniter(expression)
+        schedule.get_next()
+    except CroniterError as error:
+        raise ValueError(f"{expression!r} is no cron expression: {error}") from error
+    fields = len(schedule.expanded)
+    if fields != CRON_FIELDS:
+        raise ValueError(f"{expression!r} has {fields} fields, expected {CRON_FIELDS}")
+    return expression
+
+
+Cron = Annotated[str, AfterValidator(_cron)]
+
+
 class Schedules(Frozen):
     """Cron expressions in UTC."""
 
-    ingest: str = "0 1 * * *"
-    retrain: str = "0 2 * * *"
-    monitor: str = "0 3 * * *"
+    ingest: Cron = "0 1 * * *"
+    retrain: Cron = "0 2 * * *"
+    monitor: Cron = "0 3 * * *"
 
 
 class UseCase(Frozen):
@@ -225,34 +264,8 @@ class UseCase(Frozen):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        known = set(self.columns)
-        faults = [
-            *_not_among("id", [self.id], known),
-            *_not_among("observed_at", [self.observed_at] if self.observed_at else [], known),
-            *_not_among("features.columns", self.features.columns, known),
-            *_not_among("monitoring.columns", self.monitoring.columns, known),
-            *(f"columns.{c}: the name is used by the project itself" for c in known & RESERVED_COLUMNS),
-        ]
-        if self.target.column in known:
-            faults.append(f"columns.{self.target.column}: the target is described under 'target', not here")
-        if self.target.positive == self.target.negative:
-            faults.append("target: positive and negative are the same value")
-        model_inputs = list(self.features.columns) + list(self.features.derived)
-        faults += [f"features: '{n}' is listed twice" for n, k in Counter(model_inputs).items() if k > 1]
-        faults += [
-            f"features.columns: '{c}' identifies or dates a row; a model must not learn it"
-            for c in self.features.columns
-            if c in (self.id, self.observed_at)
-        ]
-        faults += [
-            f"features.columns: '{c}' is of type text; give it type category with its values, or derive a feature"
-            for c in self.features.columns
-            if c in known and self.columns[c].type == "text"
-        ]
-        if not model_inputs:
-            faults.append("features: at least one column or derived feature is needed")
-        if faults:
-            raise ValueError("; ".join(faults))
+        if faults := [*_column_faults(self), *_feature_faults(self), *_source_faults(self.source)]:
+            raise ValueError("\n".join(faults))
         return self
 
     @cached_property
@@ -272,18 +285,70 @@ class UseCase(Frozen):
         return tuple(name for name, column in self.columns.items() if column.type == "category")
 
 
-def _not_among(where: str, names: Iterable[str], known: set[str]) -> list[str]:
-    return [f"{where}: '{name}' is not described under 'columns'" for name in names if name not in known]
+def _column_faults(spec: UseCase) -> Iterator[str]:
+    known = set(spec.columns)
+    yield from _not_among("id", [spec.id], known)
+    yield from _not_among("observed_at", [spec.observed_at] if spec.observed_at else [], known)
+    yield from _not_among("monitoring.columns", spec.monitoring.columns, known)
+    for name in sorted(known & RESERVED_COLUMNS):
+        yield f"columns.{name}: the name is used by the project itself"
+    if spec.target.column in known:
+        yield f"columns.{spec.target.column}: the target is described under 'target', not here"
+    if spec.target.positive == spec.target.negative:
+        yield f"target: positive and negative are both {spec.target.positive!r}"
+    if spec.id == spec.observed_at:
+        yield f"observed_at: '{spec.id}' is the id; a row is known by its id and its time"
+    for where, key in (("id", spec.id), ("observed_at", spec.observed_at)):
+        column = spec.columns.get(key or "")
+        if column and (column.type != "text" or column.nullable):
+            yield f"columns.{key}: {where} needs type text, not nullable; digits of an id are kept as they are"
+
+
+def _feature_faults(spec: UseCase) -> Iterator[str]:
+    known, derived = spec.columns, spec.features.derived
+    yield from _not_among("features.columns", spec.features.columns, set(known))
+    if not spec.features.columns and not derived:
+        yield "features: at least one column or derived feature is needed"
+    for name, count in Counter(spec.features.columns).items():
+        if count > 1:
+            yield f"features.columns: '{name}' is listed twice"
+        if name in (spec.id, spec.observed_at):
+            yield f"features.columns: '{name}' identifies or dates a row; a model must not learn it"
+        elif name in known and known[name].type == "text":
+            yield f"features.columns: '{name}' is of type text; make it a category with its values, or derive a feature"
+    for name in derived:
+        if name in known or name in RESERVED_COLUMNS or name == spec.target.column:
+            yield f"features.derived.{name}: the name is taken by a column; choose another one"
+
+
+def _source_faults(source: Source) -> Iterator[str]:
+    for where, uri in (("uri", source.uri), ("labels_uri", source.labels_uri)):
+        if unknown := [name for name in re.findall(r"\{[^{}]*\}", uri or "") if name != "{day}"]:
+            yield f"source.{where}: unknown placeholder {', '.join(unknown)}; only {{day}} is replaced"
+    if source.labels_uri and "{day}" not in source.labels_uri:
+        yield "source.labels_uri: needs {day}, one file a day"
+    if source.labels_uri and "{day}" not in source.uri:
+        yield "source.labels_uri: is read beside daily files; source.uri needs {day}"
+
+
+def _not_among(where: str, names: Iterable[str], known: set[str]) -> Iterator[str]:
+    for name in names:
+        if name not in known:
+            yield f"{where}: '{name}' is not described under 'columns'"
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML takes the last of two equal keys without a word; a spec must not."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key, count in Counter(map(str, keys)).items():
-            if count > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' stands twice", node.start_mark)
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            key = str(self.construct_object(key_node, deep=True))
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' stands twice", key_node.start_mark
+                )
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -300,19 +365,28 @@ def load(path: Path) -> UseCase:
     try:
         spec = UseCase.model_validate({**content, "folder": path.parent})
     except ValidationError as error:
-        faults = [f"  {'.'.join(map(str, e['loc'])) or '(top)'}: {_plain(e)}" for e in error.errors()]
-        raise SpecError(f"{path}: {len(faults)} fault(s)\n" + "\n".join(faults)) from error
+        faults = [fault for found in error.errors() for fault in _faults(found)]
+        raise SpecError(f"{path}: {len(faults)} fault(s)\n" + "\n".join(f"  {fault}" for fault in faults)) from error
     if spec.name != path.parent.name:
         raise SpecError(f"{path}: name: '{spec.name}' is not the name of its folder, '{path.parent.name}'")
     return spec
 
 
-def _plain(error: Mapping[str, Any]) -> str:
-    if error["type"] == "extra_forbidden":
-        return "unknown key"
+def _faults(error: Mapping[str, Any]) -> list[str]:
+    """What one of pydantic's errors says, each with its path in the file."""
+    path = ".".join(map(str, error["loc"]))
     message = str(error["msg"]).removeprefix("Value error, ")
-    found = error["input"]
-    return message if error["type"] in ("missing", "value_error") else f"{message}, found {found!r}"
+    match error["type"]:
+        case "value_error":  # ours; those of the whole spec name their paths themselves
+            return [f"{path}: {message}"] if path else message.split("\n")
+        case "extra_forbidden":
+            return [f"{path}: unknown key"]
+        case "missing":
+            return [f"{path}: {message}"]
+        case "string_type":
+            return [f"{path}: {message}, found {error['input']!r}; put it in quotes"]
+        case _:
+            return [f"{path}: {message}, found {error['input']!r}"]
 
 
 def discover(folders: Iterable[Path]) -> dict[str, UseCase]:
@@ -330,8 +404,8 @@ def discover(folders: Iterable[Path]) -> dict[str, UseCase]:
 def find(name: str, folders: Iterable[Path]) -> UseCase:
     """The use case called ``name``; without it, the error says which ones there are."""
     folders = tuple(folders)
-    for folder in folders:
-        if (folder / name / "spec.yaml").is_file():
-            return load(folder / name / "spec.yaml")
-    names = sorted(path.parent.name for folder in folders for path in folder.glob("*/spec.yaml"))
-    raise SpecError(f"no use case '{name}' in {', '.join(map(str, folders))}; there are: {', '.join(names) or 'none'}")
+    found = {path.parent.name: path for folder in reversed(folders) for path in folder.glob("*/spec.yaml")}
+    if name in found:
+        return load(found[name])
+    there = ", ".join(sorted(found)) or "none"
+    raise SpecError(f"no use case '{name}' in {', '.join(map(str, folders))}; there are: {there}")

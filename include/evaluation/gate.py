@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from include.evaluation.metrics import LOWER_IS_BETTER, Metrics
+from include.evaluation.metrics import Metrics
 from include.spec import Gate, Rule
 
 # Limits such as 0.8 - 0.01 are not exact in binary: a value on the limit must pass.
@@ -152,10 +152,6 @@ def _obstacles(
         yield given
     if not gate.rules:
         yield Reason("NO_RULES", "the gate has no rules; add at least one to gate.rules")
-    for rule in gate.rules:
-        if rule.greater_is_better == (rule.metric in LOWER_IS_BETTER):
-            right = str(not rule.greater_is_better).lower()
-            yield Reason("CONTRADICTORY_RULE", f"a rule for {rule.metric} needs greater_is_better: {right}")
     if challenger is None:
         yield Reason("NO_CHALLENGER_METRICS", "the challenger was not evaluated")
         return

@@ -18,8 +18,6 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-LOWER_IS_BETTER = frozenset({"brier", "log_loss"})
-
 
 @dataclass(frozen=True, slots=True)
 class Metrics:

@@ -24,6 +24,7 @@ from include.features import build as features
 from include.monitoring.baseline import Baseline, make_baseline
 from include.registry import promotion, tracking, versions
 from include.registry.promotion import Candidacy, ChampionChanged
+from include.spec import LOWER_IS_BETTER
 from include.state import decisions, promotions, publications, runs
 from include.state import sources as source_rows
 from include.state.publications import Publication
@@ -138,7 +139,7 @@ def select(work: Work, record: Record, trained: list[Record]) -> Record:
     """Pick the challenger by its score in the folds; the hold-out has no say in it."""
     candidates = {one["trained"]["candidate"]: one["trained"] for one in trained}
     scores = {name: found["score"] for name, found in candidates.items()}
-    lower = work.spec.training.selection_metric in search.LOWER_IS_BETTER
+    lower = work.spec.training.selection_metric in LOWER_IS_BETTER
     best = (min if lower else max)(scores, key=scores.__getitem__)
     missing = sorted(set(work.spec.training.candidates) - set(scores))
     runs.record(work.engine, work.run, None, challenger=best, cv_scores=scores, failed_candidates=missing)

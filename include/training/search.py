@@ -12,8 +12,8 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.pipeline import Pipeline
 
 from include.errors import DataRejected
-from include.evaluation.metrics import LOWER_IS_BETTER, single
-from include.spec import Candidate, UseCase
+from include.evaluation.metrics import single
+from include.spec import LOWER_IS_BETTER, Candidate, UseCase
 from include.training.candidates import make
 from include.training.split import Fold, time_folds
 

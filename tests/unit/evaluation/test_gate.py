@@ -80,15 +80,6 @@ FEW = {"n": 299, "positives": 80}
         pytest.param(GOOD, GOOD, replace(DUMMY, roc_auc=math.nan), GATE, None, "METRIC_MISSING", id="dummy nan"),
         pytest.param(GOOD, replace(GOOD, n=999), DUMMY, GATE, None, "NOT_THE_SAME_ROWS", id="other rows"),
         pytest.param(GOOD, None, DUMMY, GATE, SAW, "CHAMPION_SAW_HOLDOUT", id="given reason"),
-        pytest.param(
-            GOOD,
-            GOOD,
-            DUMMY,
-            Gate(rules=(Rule(metric="brier", threshold=0.1),)),
-            None,
-            "CONTRADICTORY_RULE",
-            id="a rule that would reward a bad brier score",
-        ),
     ],
 )
 def test_what_cannot_be_judged(challenger, champion, dummy, gate: Gate, given: Reason | None, code: str) -> None:

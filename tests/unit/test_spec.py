@@ -1,0 +1,228 @@
+"""Every way in which a spec can be wrong is said with its file and its path in it, and all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from include.settings import PROJECT
+from include.spec import Rule, SpecError, UseCase, discover, find, load
+
+SPEC: dict[str, Any] = {
+    "name": "loans",
+    "title": "Loans",
+    "description": "Which loans fail",
+    "owner": "risk",
+    "id": "loan",
+    "observed_at": "granted",
+    "target": {"column": "failed", "positive": "yes", "negative": "no", "description": "not paid back in a year"},
+    "columns": {
+        "loan": {"type": "text", "description": "the loan"},
+        "granted": {"type": "text", "description": "when it was granted"},
+        "amount": {"type": "number", "min": 0, "description": "in euros"},
+        "purpose": {"type": "category", "values": ["car", "house"], "description": "what it is for"},
+        "remark": {"type": "text", "nullable": True, "description": "what the clerk wrote"},
+    },
+    "features": {"columns": ["amount", "purpose"]},
+    "training": {"candidates": {"line": {"kind": "logistic_regression", "search": {"C": [0.1, 1.0]}}}},
+    "gate": {"rules": [{"metric": "roc_auc", "threshold": 0.7}]},
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "loans").mkdir()
+    return tmp_path / "loans" / "spec.yaml"
+
+
+def put(path: Path, place: str, value: Any) -> None:
+    """Write the good spec to ``path`` with ``value`` at ``place``; without a value (``...``) it is taken out."""
+    content = yaml.safe_load(yaml.safe_dump(SPEC))
+    *parents, last = place.split("/")
+    part = content
+    for name in parents:
+        part = part.setdefault(name, {})
+    if value is ...:
+        del part[last]
+    else:
+        part[last] = value
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def faults(path: Path) -> list[str]:
+    with pytest.raises(SpecError) as refusal:
+        load(path)
+    first, *lines = str(refusal.value).splitlines()
+    assert first == f"{path}: {len(lines)} fault(s)"
+    return [line.strip() for line in lines]
+
+
+def test_the_good_spec_loads_and_is_frozen(path: Path) -> None:
+    put(path, "title", "Loans")
+    spec = load(path)
+    assert spec.folder == path.parent
+    assert spec.feature_types == {"amount": "number", "purpose": "category"}
+    for part, name in ((spec, "title"), (spec.gate, "minimum_rows"), (spec.columns["amount"], "min")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(part, name, 1)
+
+
+def test_every_use_case_of_the_project_loads() -> None:
+    assert "churn" in discover([PROJECT / "include" / "use_cases"])
+
+
+COLUMN = {"type": "number", "description": "in euros"}
+CASES: dict[str, tuple[str, Any, str]] = {
+    "unknown key": ("colour", "red", "colour: unknown key"),
+    "unknown key deep down": ("gate/rules", [{"treshold": 1}], "gate.rules.0.treshold: unknown key"),
+    "missing key": ("owner", ..., "owner: Field required"),
+    "missing key deep down": ("columns/amount/description", ..., "columns.amount.description: Field required"),
+    "name": ("name", "Loans!", "name: String should match pattern"),
+    "no column": ("columns", {}, "columns: Dictionary should have at least 1 item"),
+    "no candidate": ("training/candidates", {}, "training.candidates: Dictionary should have at least 1 item"),
+    # of another type
+    "seed of letters": ("training/seed", "twenty", "training.seed: Input should be a valid integer"),
+    "seed yes": ("training/seed", True, "training.seed: Input should be a valid integer"),
+    "seed below 0": ("training/seed", -1, "training.seed: Input should be greater than or equal to 0"),
+    "seed with a fraction": ("training/seed", 1.5, "training.seed: Input should be a valid integer"),
+    "yes without quotes": ("target/positive", True, "target.positive: Input should be a valid string, found True"),
+    "number among texts": ("columns/purpose/values", ["car", 1], "columns.purpose.values.1: Input should be a valid"),
+    "text for a list": ("columns/purpose/values", "car", "columns.purpose.values: Input should be a valid tuple"),
+    "number in quotes": ("limits/minimum_batch_rows", "10", "limits.minimum_batch_rows: Input should be a valid"),
+    "rate above 1": ("limits/quarantine_rate", 1.5, "limits.quarantine_rate: Input should be less than or equal to 1"),
+    "nan": ("limits/quarantine_rate", float("nan"), "limits.quarantine_rate: Input should be a finite number"),
+    "unknown type": ("columns/amount/type", "decimal", "columns.amount.type: Input should be 'number', 'integer'"),
+    "unknown kind": ("training/candidates/line/kind", "magic", "training.candidates.line.kind: Input should be"),
+    "candidate's name": ("training/candidates/My Tree", {}, "training.candidates.My Tree.[key]: String should match"),
+    # against each other
+    "min above max": ("columns/amount/max", -1, "columns.amount: min 0 is above max -1"),
+    "values of a number": ("columns/amount/values", ["1"], "columns.amount: 'values' fits type category, not number"),
+    "range of texts": ("columns/purpose/min", 1, "columns.purpose: 'min' and 'max' fit type number or integer"),
+    "value twice": ("columns/purpose/values", ["car", "car"], "columns.purpose: 'values' lists a value twice"),
+    "one class": ("target/negative", "yes", "target: positive and negative are both 'yes'"),
+    "feature twice": ("features/columns", ["amount", "amount"], "features.columns: 'amount' is listed twice"),
+    "no feature": ("features", {}, "features: at least one column or derived feature is needed"),
+    "never fires": ("retrain_policy/num_violation_windows", 4, "retrain_policy: num_violation_windows is greater than"),
+    "set and searched": ("training/candidates/line/params", {"C": 1.0}, "training.candidates.line: C: stands both in"),
+    "second seed": ("training/candidates/line/params", {"random_state": 1}, "training.candidates.line: random_state"),
+    "empty grid": ("training/candidates/line/search/C", [], "training.candidates.line.search.C: Tuple should have at"),
+    "rule without a limit": ("gate/rules", [{"metric": "f1"}], "gate.rules.0: a rule needs 'threshold'"),
+    "unknown placeholder": ("source/uri", "s3://b/{date}.csv", "source.uri: unknown placeholder {date}; only {day} is"),
+    "labels of no day": ("source", {"uri": "{day}.csv", "labels_uri": "l.csv"}, "source.labels_uri: needs {day}"),
+    "labels beside a file": ("source", {"uri": "a.csv", "labels_uri": "{day}.csv"}, "source.labels_uri: is read"),
+    # names
+    "unknown id": ("id", "nobody", "id: 'nobody' is not described under 'columns'"),
+    "unknown time": ("observed_at", "never", "observed_at: 'never' is not described under 'columns'"),
+    "id and time in one": ("observed_at", "loan", "observed_at: 'loan' is the id"),
+    "number as id": ("id", "amount", "columns.amount: id needs type text"),
+    "time that may be blank": ("columns/granted/nullable", True, "columns.granted: observed_at needs type text"),
+    "id as feature": ("features/columns", ["loan"], "features.columns: 'loan' identifies or dates a row"),
+    "free text as feature": ("features/columns", ["remark"], "features.columns: 'remark' is of type text"),
+    "unknown feature": ("features/columns", ["nothing"], "features.columns: 'nothing' is not described"),
+    "derived like a column": ("features/derived/amount", {"description": "two"}, "features.derived.amount: the name"),
+    "derived like the label": ("features/derived/label", {"description": "leak"}, "features.derived.label: the name"),
+    "unknown column to watch": (
+        "monitoring/columns/age", {"method": "psi", "threshold": 0.1}, "monitoring.columns: 'age' is not described",
+    ),
+    "target as column": ("columns/failed", COLUMN, "columns.failed: the target is described under 'target', not here"),
+    **{
+        f"column {name}": (f"columns/{name}", COLUMN, f"columns.{name}: the name is used by the project itself")
+        for name in ("observed_at", "known_at", "as_of", "run_id", "label", "score", "rule", "feature_version")
+    },
+    **{
+        f"cron {cron!r}": ("schedules/ingest", cron, f"schedules.ingest: {cron!r} is no cron expression")
+        for cron in ("every day", "", "61 * * * *", "0 1 30 2 *", "@once")
+    },
+    "cron with seconds": ("schedules/monitor", "0 0 1 * * *", "schedules.monitor: '0 0 1 * * *' has 6 fields"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_fault_is_named_with_its_path(path: Path, case: str) -> None:
+    place, value, fault = CASES[case]
+    put(path, place, value)
+    found = faults(path)
+    assert any(line.startswith(fault) for line in found), found
+
+
+@pytest.mark.parametrize(
+    "metric", ["roc_auc", "average_precision", "f1", "precision", "recall", "lift_at_10", "brier", "log_loss"]
+)
+def test_a_rule_against_its_metric_is_refused(path: Path, metric: Any) -> None:
+    lower = metric in ("brier", "log_loss")
+    assert Rule(metric=metric, threshold=0.1, greater_is_better=not lower).threshold == 0.1
+    put(path, "gate/rules", [{"metric": metric, "threshold": 0.1, "greater_is_better": lower}])
+    assert faults(path) == [f"gate.rules.0: a rule for {metric} needs greater_is_better: {str(not lower).lower()}"]
+
+
+def test_faults_of_fields_are_listed_together(path: Path) -> None:
+    put(path, "title", 5)
+    path.write_text(path.read_text() + "colour: red\nlimits: {quarantine_rate: 2}\n")
+    assert [line.split(":")[0] for line in faults(path)] == ["title", "limits.quarantine_rate", "colour"]
+
+
+def test_faults_between_fields_are_listed_together(path: Path) -> None:
+    put(path, "features", {"columns": ["loan", "nothing"]})
+    path.write_text(path.read_text().replace("id: loan", "id: nobody"))
+    found = [line.split(" ")[:2] for line in faults(path)]
+    assert found == [["id:", "'nobody'"], ["features.columns:", "'nothing'"], ["features.columns:", "'loan'"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("name: loans\ntitle: a\nname: other\n", "the key 'name' stands twice.*line 3", id="key twice"),
+        pytest.param("gate:\n  rules: []\n  rules: []\n", "the key 'rules' stands twice.*line 3", id="key twice, deep"),
+        pytest.param("name: [loans\n", "not readable as YAML", id="open bracket"),
+        pytest.param("- a\n- b\n", "expected a mapping of keys, found list", id="a list"),
+        pytest.param("", "expected a mapping of keys, found NoneType", id="empty"),
+        pytest.param("name: !!python/object/apply:os.getcwd []\n", "not readable as YAML", id="code"),
+        pytest.param("name: \xff\n", "not readable as YAML", id="not UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_spec_is_named(path: Path, text: str, message: str) -> None:
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(SpecError, match=f"(?s){path}: .*{message}"):
+        load(path)
+
+
+def test_a_missing_file_is_named(path: Path) -> None:
+    with pytest.raises(SpecError, match=f"{path}: there is no such file"):
+        load(path)
+
+
+def test_the_name_is_that_of_the_folder(path: Path) -> None:
+    put(path, "name", "leases")
+    with pytest.raises(SpecError, match=f"{path}: name: 'leases' is not the name of its folder, 'loans'"):
+        load(path)
+
+
+@pytest.fixture
+def two_folders(path: Path, tmp_path: Path) -> Callable[[], tuple[Path, Path]]:
+    def made() -> tuple[Path, Path]:
+        put(path, "title", "Loans")
+        other = tmp_path / "more" / "loans"
+        other.mkdir(parents=True)
+        (other / "spec.yaml").write_text(path.read_text())
+        return tmp_path, tmp_path / "more"
+
+    return made
+
+
+def test_one_name_in_two_folders_is_refused(two_folders: Callable[[], tuple[Path, Path]]) -> None:
+    folders = two_folders()
+    with pytest.raises(SpecError, match=f"'loans' is already defined in {folders[0] / 'loans'}"):
+        discover(folders)
+
+
+@pytest.mark.parametrize("name", ["leases", "../loans", "/loans", ""])
+def test_an_unknown_use_case_lists_those_that_are_there(path: Path, name: str) -> None:
+    put(path, "title", "Loans")
+    assert isinstance(find("loans", [path.parents[1]]), UseCase)
+    with pytest.raises(SpecError, match=rf"no use case '{name}' in .*; there are: loans"):
+        find(name, [path.parents[1]])
