@@ -25,7 +25,7 @@ class Facts:
     known_evidence: frozenset[str]
     attempts: tuple[date, ...]
     new_labels: int
-    last_attempt_refused: bool
+    last_attempt_helped: bool
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,6 @@ def _brakes(facts: Facts, policy: RetrainPolicy) -> list[str]:
         held.append(
             f"TOO_FEW_NEW_LABELS: {facts.new_labels} since the champion's, at least {policy.min_new_labels} needed"
         )
-    if facts.last_attempt_refused:
-        held.append("NEEDS_A_PERSON: the last retrain for this drift did not pass the gate")
+    if not facts.last_attempt_helped:
+        held.append("NEEDS_A_PERSON: the last retrain for this drift made no new champion")
     return held

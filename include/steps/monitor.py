@@ -24,6 +24,9 @@ from include.training.package import LoadedModel
 
 log = logging.getLogger(__name__)
 
+HELPED = (None, "PROMOTED", "CHAMPION_CHANGED")
+"""Outcomes of a retrain after which another one may help; None: it has not ended yet."""
+
 
 @step
 def check_quality(work: Work, record: Record) -> Record:
@@ -90,9 +93,7 @@ def decide(work: Work, record: Record) -> Record:
         known_evidence=frozenset(request.evidence for request in others),
         attempts=tuple(date.fromisoformat(request.as_of) for request in others),
         new_labels=_new_labels(work, record["champion"]),
-        last_attempt_refused=bool(
-            others and set(others[-1].columns) == set(drifted) and others[-1].outcome in ("REFUSED", "NOT_EVALUATED")
-        ),
+        last_attempt_helped=not others or others[-1].outcome in HELPED or not set(drifted) <= set(others[-1].columns),
     )
     decision = policy.decide(facts, work.spec.retrain_policy)
     reasons = [*decision.reasons, *([record["stale"]] if record["stale"] else [])]

@@ -13,7 +13,7 @@ from include.spec import RetrainPolicy
 POLICY = RetrainPolicy(
     num_evaluation_windows=3, num_violation_windows=2, cooldown_hours=72, max_retrains_per_30d=2, min_new_labels=100
 )
-DRIFTED = Facts(date(2026, 6, 30), ("DRIFT", "OK", "DRIFT"), (), "e", frozenset(), (), 500, False)
+DRIFTED = Facts(date(2026, 6, 30), ("DRIFT", "OK", "DRIFT"), (), "e", frozenset(), (), 500, True)
 
 CASES = {
     "fires": ({}, "REQUESTED", "DRIFT"),
@@ -27,7 +27,7 @@ CASES = {
     "budget": ({"attempts": (date(2026, 6, 10), date(2026, 6, 15))}, "SUPPRESSED", "BUDGET"),
     "same-evidence": ({"known_evidence": frozenset({"e"})}, "SUPPRESSED", "SAME_EVIDENCE"),
     "few-labels": ({"new_labels": 99}, "SUPPRESSED", "TOO_FEW_NEW_LABELS"),
-    "no-help": ({"last_attempt_refused": True}, "SUPPRESSED", "NEEDS_A_PERSON"),
+    "no-help": ({"last_attempt_helped": False}, "SUPPRESSED", "NEEDS_A_PERSON"),
 }
 
 
@@ -40,7 +40,7 @@ def test_decision(case: str):
 
 
 def test_every_brake_is_named():
-    held = decide(replace(DRIFTED, new_labels=0, known_evidence=frozenset({"e"}), last_attempt_refused=True), POLICY)
+    held = decide(replace(DRIFTED, new_labels=0, known_evidence=frozenset({"e"}), last_attempt_helped=False), POLICY)
     assert [reason.split(":")[0] for reason in held.reasons] == [
         "SAME_EVIDENCE",
         "TOO_FEW_NEW_LABELS",

@@ -1,0 +1,52 @@
+"""The baseline: what it keeps of the rows, and that it comes back as it was saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include.data import contract
+from include.monitoring.baseline import MAXIMUM_ROWS, SCORE, Baseline, make_baseline
+from include.spec import UseCase
+
+
+@pytest.fixture(scope="module")
+def rows(telco_csv: Path, churn: UseCase) -> pd.DataFrame:
+    return contract.conform(contract.read(telco_csv, churn), churn).frame
+
+
+def made(rows: pd.DataFrame, churn: UseCase, seed: int = 0) -> Baseline:
+    scores = np.where(np.arange(len(rows)) < len(rows) // 2, np.nan, 0.25)
+    return make_baseline(rows, scores, rows["label"].to_numpy(), churn, seed)
+
+
+def test_it_describes_every_input_but_the_id(rows: pd.DataFrame, churn: UseCase):
+    baseline = made(rows, churn)
+    assert set(baseline.rows) == {*churn.columns, SCORE} - {churn.id}
+    assert baseline.statistics["rows"] == len(rows) == 7043
+    assert baseline.statistics["label_rate"] == pytest.approx(0.265370, abs=1e-6)
+    tenure = baseline.statistics["columns"]["tenure"]
+    assert tenure["mean"] == pytest.approx(rows["tenure"].mean())
+    assert tenure["quantiles"][0] == 0
+    assert baseline.statistics["columns"]["Contract"]["shares"]["Two year"] == pytest.approx(1695 / 7043, abs=1e-6)
+    assert baseline.statistics["columns"][SCORE]["null_rate"] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_it_comes_back_as_it_was_saved(rows: pd.DataFrame, churn: UseCase, tmp_path: Path):
+    baseline = made(rows, churn)
+    baseline.save(tmp_path / "b")
+    again = Baseline.load(tmp_path / "b")
+    pd.testing.assert_frame_equal(again.rows, baseline.rows)
+    assert again.statistics == baseline.statistics
+
+
+def test_a_large_one_is_a_seeded_sample_with_the_statistics_of_all(rows: pd.DataFrame, churn: UseCase):
+    many = pd.concat([rows] * 4, ignore_index=True)
+    one, same, other = made(many, churn, 1), made(many, churn, 1), made(many, churn, 2)
+    assert len(one.rows) == MAXIMUM_ROWS < len(many)
+    pd.testing.assert_frame_equal(one.rows, same.rows)
+    assert not one.rows.equals(other.rows)
+    assert one.statistics["rows"] == len(many)
