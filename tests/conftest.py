@@ -1,14 +1,17 @@
-"""What every test may ask for: the real Telco file, the churn use case, an empty home."""
+"""What every test may ask for: the real Telco file, the churn use case, an empty state database."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from include.settings import PROJECT
 from include.spec import UseCase, load
+from tests.postgres import database, server
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "true")
@@ -30,3 +33,21 @@ def telco_csv() -> Path:
 @pytest.fixture(scope="session")
 def churn() -> UseCase:
     return load(PROJECT / "include" / "use_cases" / "churn" / "spec.yaml")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a real PostgreSQL server, started on first use."""
+    with server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty state database of each kind that the project supports."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'state.db'}"
+        return
+    name = hashlib.sha256(str(tmp_path).encode()).hexdigest()[:16]
+    with database(request.getfixturevalue("postgres"), name) as url:
+        yield url

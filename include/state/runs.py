@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Engine, and_, insert, select, update
+from sqlalchemy import Engine, and_, select, update
 
 from include.state import database as db
 
 Kind = Literal["ingest", "retrain", "monitor"]
+BACKFILL = "backfill"
+"""The type of a run that runs beside others of its DAG."""
 
 
 @dataclass(frozen=True)
@@ -40,37 +42,24 @@ def _is(use_case: str, kind: str, run_id: str) -> Any:
     return and_(db.runs.c.use_case == use_case, db.runs.c.kind == kind, db.runs.c.run_id == run_id)
 
 
-def open_row(engine: Engine, run: Run) -> None:
-    """Open the row of ``run``; a cleared run that starts again opens its old one anew."""
-    fresh = {"as_of": run.as_of, "run_mode": run.run_mode, "reason": run.reason, "ended_at": None, "outcome": None}
+def open_row(engine: Engine, run: Run, **details: Any) -> None:
+    """Open the row of ``run``; a cleared run that starts again opens its old one anew, with nothing left in it."""
+    begin = {**vars(run), "reasons": [], "details": details}
     with engine.begin() as connection:
-        changed = connection.execute(
-            update(db.runs).where(_is(run.use_case, run.kind, run.run_id)).values(**fresh, reasons=[])
-        )
-        if changed.rowcount == 0:
-            connection.execute(
-                insert(db.runs).values(
-                    use_case=run.use_case,
-                    kind=run.kind,
-                    run_id=run.run_id,
-                    started_at=db.now(),
-                    reasons=[],
-                    details={},
-                    **fresh,
-                )
-            )
+        if not db.insert_once(connection, db.runs, **begin, started_at=db.now()):
+            row = _is(run.use_case, run.kind, run.run_id)
+            connection.execute(update(db.runs).where(row).values(**begin, ended_at=None, outcome=None))
 
 
 def record(engine: Engine, run: Run, outcome: str | None, reasons: list[str] | None = None, **details: Any) -> None:
     """Write what is known so far: the outcome with its reasons, and details that are merged by name."""
+    row = _is(run.use_case, run.kind, run.run_id)
+    values: dict[str, Any] = {} if outcome is None else {"outcome": outcome, "reasons": reasons or []}
     with engine.begin() as connection:
-        row = connection.execute(
-            select(db.runs.c.details).where(_is(run.use_case, run.kind, run.run_id)).with_for_update()
-        ).one()
-        values: dict[str, Any] = {"details": {**row.details, **details}}
-        if outcome is not None:
-            values |= {"outcome": outcome, "reasons": reasons or []}
-        connection.execute(update(db.runs).where(_is(run.use_case, run.kind, run.run_id)).values(**values))
+        # Written before it is read: from here on no other task of the run can merge its details into the same ones.
+        connection.execute(update(db.runs).where(row).values(reason=db.runs.c.reason))
+        present = connection.execute(select(db.runs.c.details).where(row)).scalar_one()
+        connection.execute(update(db.runs).where(row).values(**values, details={**present, **details}))
 
 
 def close_row(engine: Engine, use_case: str, kind: Kind, run_id: str, failed: list[str]) -> str:
@@ -102,16 +91,18 @@ def close_row(engine: Engine, use_case: str, kind: Kind, run_id: str, failed: li
 def close_dead(engine: Engine, run: Run) -> list[str]:
     """Close the rows that earlier runs of this kind left open; return their run ids.
 
-    A DAG has one active run at a time, so a row that is still open when the next run starts has no run behind it.
+    But for backfills a DAG has one active run at a time, so a row that is still open when the next run starts has no
+    run behind it.
     """
-    with engine.begin() as connection:
-        left_open = and_(
-            db.runs.c.use_case == run.use_case,
-            db.runs.c.kind == run.kind,
-            db.runs.c.run_id != run.run_id,
-            db.runs.c.ended_at.is_(None),
-        )
-        dead = list(connection.execute(select(db.runs.c.run_id).where(left_open)).scalars())
+    left_open = and_(
+        db.runs.c.use_case == run.use_case,
+        db.runs.c.kind == run.kind,
+        db.runs.c.run_id != run.run_id,
+        db.runs.c.ended_at.is_(None),
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(select(db.runs.c.run_id, db.runs.c.details).where(left_open)).all()
+    dead = [str(row.run_id) for row in rows if row.details.get("run_type") != BACKFILL]
     for run_id in dead:
         close_row(engine, run.use_case, run.kind, run_id, failed=[])
     return dead
