@@ -12,6 +12,7 @@ registers and promotes it if the gate says `PASS`.
 | `validate_window` failed | too few rows or labels, stale data, or a shift that is implausible | the log names each fault; see `<use case>_ingest` |
 | `compare_with_last_training` skipped, `UNCHANGED` | the same training was judged before; its verdict is in the log | nothing |
 | one `train` failed | that candidate is out; the others go on | its log; the rest of the run is valid |
+| `register` failed, `PackageRefused` | what arrived in the registry does not answer sample rows as the trained model does; it is no version | clear the task; if it fails again, compare the installed libraries with those in `manifest.json` |
 | `register` skipped | the gate refused (`REFUSED`, `NOT_EVALUATED`) or the run is a `dry_run` | `verdict.json` in MLflow gives every check |
 | `promote` skipped, `CHAMPION_CHANGED` | somebody promoted in between | the next run compares anew |
 """

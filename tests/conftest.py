@@ -1,17 +1,27 @@
-"""What every test may ask for: the real Telco file, the churn use case, an empty state database."""
+"""What every test may ask for: the real Telco file, the churn use case, an MLflow server, an empty home."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
+import yaml
 
-from include.settings import PROJECT
+from include.settings import PROJECT, Settings
 from include.spec import UseCase, load
-from tests.postgres import database, server
+
+if TYPE_CHECKING:  # its import takes seconds, which most tests need not wait for
+    from mlflow.entities.model_registry import ModelVersion
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "true")
@@ -35,19 +45,76 @@ def churn() -> UseCase:
     return load(PROJECT / "include" / "use_cases" / "churn" / "spec.yaml")
 
 
+@pytest.fixture
+def edit_churn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[dict[str, Any]], None]], None]:
+    """Let the churn use case be a copy whose spec the given function changes; again edits the copy."""
+    folder = tmp_path / "use_cases"
+    shutil.copytree(PROJECT / "include" / "use_cases" / "churn", folder / "churn")
+
+    def edit(change: Callable[[dict[str, Any]], None]) -> None:
+        path = folder / "churn" / "spec.yaml"
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        change(content)
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        monkeypatch.setenv("MODELOPS_USE_CASES", str(folder))
+
+    return edit
+
+
+@dataclass(frozen=True)
+class MlflowServer:
+    port: int
+    artifacts: Path
+
+    def package(self, version: ModelVersion) -> Path:
+        """Where the server keeps the package of a registered version."""
+        (found,) = self.artifacts.glob(f"*/models/{version.source.removeprefix('models:/')}/artifacts")
+        return found
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a real PostgreSQL server, started on first use."""
-    with server() as url:
-        yield url
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    folder = tmp_path_factory.mktemp("mlflow")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        server = MlflowServer(probe.getsockname()[1], folder / "artifacts")
+    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={server.port}", "--workers=1"]
+    stores = [f"--backend-store-uri=sqlite:///{folder}/mlflow.db", f"--artifacts-destination={server.artifacts}"]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with open(folder / "log", "w") as log:
+        process = subprocess.Popen([*command, *stores], stdout=log, stderr=log, env=environment, start_new_session=True)
+    try:
+        _wait(f"http://127.0.0.1:{server.port}/health", folder / "log")
+        yield server
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(30)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty state database of each kind that the project supports."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'state.db'}"
-        return
-    name = hashlib.sha256(str(tmp_path).encode()).hexdigest()[:16]
-    with database(request.getfixturevalue("postgres"), name) as url:
-        yield url
+def _wait(url: str, log: Path) -> None:
+    for _ in range(240):
+        try:
+            if httpx.get(url, trust_env=False).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.25)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture
+def settings(tmp_path: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A home of its own; the MLflow server is shared, so each test clears it first."""
+    monkeypatch.setenv("MODELOPS_HOME", str(tmp_path))
+    monkeypatch.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_server.port))
+    from include.registry import tracking
+
+    client = tracking.connect(f"http://127.0.0.1:{mlflow_server.port}")
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    for run in client.search_runs(experiments):
+        client.delete_run(run.info.run_id)
+    for model in client.search_logged_models(experiments):
+        client.delete_logged_model(model.model_id)
+    return Settings.from_environment()

@@ -66,6 +66,13 @@ class Verdict:
         why = "; ".join(f"{reason.code}: {reason.message}" for reason in self.reasons)
         return f"{self.outcome}, {passed} of {len(self.checks)} checks passed. {why}"
 
+    @property
+    def markdown(self) -> str:
+        """The verdict with its reasons and checks for a page that shows Markdown."""
+        checks = [f"- {'passed' if check.passed else '**failed**'}: {check.message}" for check in self.checks]
+        reasons = [f"- {reason.code}: {reason.message}" for reason in self.reasons]
+        return "\n".join([f"Gate: **{self.outcome}**", "", *reasons, "", "Checks on the hold-out:", "", *checks])
+
     def to_json(self) -> str:
         """Everything as JSON; numbers that are not finite become null."""
         plain = {**asdict(self), "summary": self.summary}

@@ -68,7 +68,7 @@ def promote(engine: Engine, client: MlflowClient, use_case: str, candidacy: Cand
             reasons=candidacy.reasons,
             fence=fence,
         )
-        client.set_registered_model_alias(use_case, versions.CHAMPION, candidacy.version)
+        versions.set_alias(client, use_case, versions.CHAMPION, candidacy.version)
         promotions.finish(engine, intent)
     log.info("%s: version %s replaces %s as champion", use_case, candidacy.version, current)
     return current

@@ -1,30 +1,45 @@
-"""The registered model: its versions, its champion alias and the packages behind them."""
+"""The registered model: its versions, its aliases and the packages behind them."""
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from mlflow.entities import LoggedModelStatus
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from sqlalchemy import Engine
 
+from include.registry.patience import patient
 from include.registry.tracking import experiment_id
+from include.state.lock import hold
 from include.training.package import LoadedModel, PackageRefused, load
+
+log = logging.getLogger(__name__)
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+UPLOAD_SECONDS = 600.0
+
+Check = Callable[[Path], None]
+"""Raises ``PackageRefused`` for a package that must not be registered."""
 
 
+@patient
 def registered(client: MlflowClient, name: str) -> list[ModelVersion]:
     """All versions of the model, newest first."""
     versions = client.search_model_versions(f"name = '{name}'")
     return sorted(versions, key=lambda version: int(version.version), reverse=True)
 
 
+@patient
 def alias(client: MlflowClient, name: str, which: str = CHAMPION) -> str | None:
     """The version that the alias points to, None when the model or the alias does not exist."""
     try:
@@ -36,21 +51,62 @@ def alias(client: MlflowClient, name: str, which: str = CHAMPION) -> str | None:
     return str(version) if version is not None else None
 
 
-def register(client: MlflowClient, name: str, package: Path, mlflow_run_id: str, tags: dict[str, str]) -> str:
-    """Upload ``package`` and register it; a version with the same fingerprint is returned instead of a second one."""
-    _ensure_model(client, name)
-    same = client.search_model_versions(f"name = '{name}' and tags.fingerprint = '{tags['fingerprint']}'")
+@patient
+def set_alias(client: MlflowClient, name: str, which: str, version: str) -> None:
+    """Let the alias point to ``version``."""
+    client.set_registered_model_alias(name, which, version)
+
+
+@patient
+def drop_alias(client: MlflowClient, name: str, which: str) -> None:
+    """Let the alias point nowhere."""
+    client.delete_registered_model_alias(name, which)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A package to be registered under ``name``, the MLflow run it comes from, and what its page says.
+
+    ``about`` describes the model, ``description`` this version; ``tags`` hold its ``fingerprint``.
+    """
+
+    name: str
+    package: Path
+    run: str
+    tags: dict[str, str]
+    description: str = ""
+    about: str = ""
+
+
+def register(engine: Engine, client: MlflowClient, submission: Submission, check: Check) -> str:
+    """Upload the package, ``check`` what arrived, and only then register it; returns the version.
+
+    One fingerprint has one version: it is returned when there is one, and its package is uploaded again when it is
+    damaged.
+    """
+    with hold(engine, f"register {submission.name}", UPLOAD_SECONDS):
+        return _register(client, submission, check)
+
+
+@patient
+def _register(client: MlflowClient, new: Submission, check: Check) -> str:
+    _ensure_model(client, new)
+    same = client.search_model_versions(f"name = '{new.name}' and tags.fingerprint = '{new.tags['fingerprint']}'")
     if same:
+        _mend(client, _model_id(same[0]), new.package, check)
         return str(same[0].version)
-    model = client.create_logged_model(experiment_id(client, name), name=name, source_run_id=mlflow_run_id, tags=tags)
-    client.log_model_artifacts(model.model_id, str(package))
-    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-    version = client.create_model_version(
-        name, source=f"models:/{model.model_id}", run_id=mlflow_run_id, tags=tags, model_id=model.model_id
+    model_id = _new_model(client, new)
+    _upload(client, model_id, new.package, check)
+    client.finalize_logged_model(model_id, LoggedModelStatus.READY)
+    client.log_outputs(new.run, [LoggedModelOutput(model_id, step=0)])
+    source, description = f"models:/{model_id}", new.description
+    made = client.create_model_version(
+        new.name, source, new.run, new.tags, model_id=model_id, description=description, await_creation_for=0
     )
-    return str(version.version)
+    return str(made.version)
 
 
+@patient
 def fetch(client: MlflowClient, name: str, version: str, cache: Path) -> LoadedModel:
     """The model of ``version``, from ``cache`` or downloaded into it. Raises ``PackageRefused`` when it is damaged."""
     local = folder(cache, name, version)
@@ -60,14 +116,10 @@ def fetch(client: MlflowClient, name: str, version: str, cache: Path) -> LoadedM
         except PackageRefused:
             shutil.rmtree(local)  # the copy here is damaged; the registry's own may be whole
     local.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=local.parent, prefix=".") as temporary:
-        # By its location: through its `models:` URI MLflow adds a file of its own, which no manifest lists.
-        model_id = str(client.get_model_version(name, version).source).removeprefix("models:/")
-        location = client.get_logged_model(model_id).artifact_location
-        downloaded = download_artifacts(artifact_uri=location, dst_path=temporary)
-        model = load(Path(downloaded))
+    with _downloaded(client, _model_id(client.get_model_version(name, version)), local.parent) as downloaded:
+        model = load(downloaded)
         try:
-            Path(downloaded).rename(local)
+            downloaded.rename(local)
         except OSError:
             if not local.is_dir():  # another process put it there first, which is as good
                 raise
@@ -79,9 +131,46 @@ def folder(cache: Path, name: str, version: str) -> Path:
     return cache / name / version
 
 
-def _ensure_model(client: MlflowClient, name: str) -> None:
+def _ensure_model(client: MlflowClient, new: Submission) -> None:
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(new.name, description=new.about)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+
+
+def _model_id(version: ModelVersion) -> str:
+    return str(version.source).removeprefix("models:/")
+
+
+def _new_model(client: MlflowClient, new: Submission) -> str:
+    """A logged model to upload into; those that an earlier try left without a version are deleted."""
+    experiment = experiment_id(client, new.name)
+    for left in client.search_logged_models([experiment], f"tags.fingerprint = '{new.tags['fingerprint']}'"):
+        client.delete_logged_model(left.model_id)
+    made = client.create_logged_model(experiment, name=new.name, source_run_id=new.run, tags=new.tags)
+    return str(made.model_id)
+
+
+def _upload(client: MlflowClient, model_id: str, package: Path, check: Check) -> None:
+    client.log_model_artifacts(model_id, str(package))
+    with _downloaded(client, model_id, package.parent) as arrived:
+        check(arrived)
+
+
+def _mend(client: MlflowClient, model_id: str, package: Path, check: Check) -> None:
+    try:
+        with _downloaded(client, model_id, package.parent) as present:
+            check(present)
+    except PackageRefused as refusal:
+        log.warning("%s is damaged and is uploaded again: %s", model_id, refusal)
+        _upload(client, model_id, package, check)
+
+
+@contextmanager
+def _downloaded(client: MlflowClient, model_id: str, beside: Path) -> Iterator[Path]:
+    """The package of a logged model in a temporary folder in ``beside``."""
+    with tempfile.TemporaryDirectory(dir=beside, prefix=".") as temporary:
+        # By its location: through its `models:` URI MLflow adds a file of its own, which no manifest lists.
+        location = client.get_logged_model(model_id).artifact_location
+        yield Path(download_artifacts(artifact_uri=location, dst_path=temporary))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from mlflow import MlflowClient
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, Schema
 
@@ -32,10 +34,12 @@ from include.steps.ledger import Record, Work, step
 from include.training import package, search
 from include.training import split as splitting
 from include.training.fingerprint import library_versions, training_fingerprint
+from include.training.probe import FreshProcess, require_same
 from include.training.window import judge_window
 
 log = logging.getLogger(__name__)
 
+SAMPLE_ROWS = 100
 GATE_OUTCOMES = {"FAIL": "REFUSED", "NOT_EVALUATED": "NOT_EVALUATED"}
 
 
@@ -90,6 +94,7 @@ def compare_with_last_training(work: Work, record: Record) -> Record:
     threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
     fingerprint = training_fingerprint(rows, work.spec, library_versions(), work.spec.training.seed, threads)
     client = tracking.connect(work.settings.mlflow_uri)
+    _end_left_open(work, client)
     promotion.reconcile(work.engine, client, work.run.use_case)
     champion = versions.alias(client, work.run.use_case)
     _end_if_unchanged(work, fingerprint, champion)
@@ -102,6 +107,7 @@ def compare_with_last_training(work: Work, record: Record) -> Record:
         "data_version": record["data_version"],
     }
     mlflow_run = tracking.parent_run(client, work.run, tags)
+    tracking.log_data(client, mlflow_run, work.run.use_case, record["data_version"], work.settings.lake_uri)
     runs.record(work.engine, work.run, None, fingerprint=fingerprint, mlflow_run=mlflow_run)
     return {"fingerprint": fingerprint, "mlflow_run": mlflow_run, "champion": champion}
 
@@ -118,19 +124,16 @@ def train(work: Work, record: Record, candidate: str) -> Record:
         pipeline = search.fit(frame, labels, chosen, found.params, work.spec)
         folder = work.folder / "candidates" / candidate
         manifest = package.save(folder, pipeline, _provenance(work, record, candidate, found.params, observed))
-        trials = {f"trial_{n}_cv": trial.mean for n, trial in enumerate(found.scores_per_trial)}
+        metric = work.spec.training.selection_metric
+        trials = [trial.mean for trial in found.scores_per_trial]
         tracking.log(
             client,
             child,
             params=found.params,
-            metrics={
-                f"cv_{work.spec.training.selection_metric}": found.score,
-                "search_seconds": found.seconds,
-                **trials,
-            },
+            metrics={f"cv_{metric}": found.score, f"cv_{metric}_by_trial": trials, "search_seconds": found.seconds},
             tags={"model_sha256": manifest.model_sha256},
         )
-    log.info("%s: %s %.4f with %s", candidate, work.spec.training.selection_metric, found.score, found.params)
+    log.info("%s: %s %.4f with %s", candidate, metric, found.score, found.params)
     return {"trained": {"candidate": candidate, "score": found.score, "package": str(folder)}}
 
 
@@ -188,32 +191,31 @@ def judge(work: Work, record: Record) -> Record:
     }
     decisions.record(work.engine, work.run, "gate", verdict.outcome.value, reasons, evidence)
     runs.record(work.engine, work.run, None, verdict=verdict.outcome.value, metrics=record["metrics"])
-    _log_evaluation(work, record, verdict.outcome.value)
+    _log_evaluation(work, record, verdict)
     log.info("gate: %s", verdict.summary)
     return {"verdict": verdict.outcome.value, "reasons": reasons}
 
 
 @step
 def register(work: Work, record: Record) -> Record:
-    """Complete the package and register it as ``challenger``; a refused one ends the run here."""
+    """Complete the package and register it as ``challenger``; a refused one ends the run here.
+
+    What arrived in the registry has to answer sample rows as the model does here before it becomes a version.
+    """
     if record["verdict"] in GATE_OUTCOMES:
         raise NothingToDo(GATE_OUTCOMES[record["verdict"]], *record["reasons"])
     if work.run.run_mode == "dry_run":
         raise NothingToDo("DRY_RUN", "run_mode is dry_run: judged, nothing registered", *record["reasons"])
-    folder = work.folder / "package"
-    model = package.load(Path(record["packages"][record["challenger"]]))
-    manifest = package.save(folder, model.pipeline, _as_provenance(model), _package_files(work, record, model))
     client = tracking.connect(work.settings.mlflow_uri)
-    tags = {
-        "fingerprint": record["fingerprint"],
-        "model_sha256": manifest.model_sha256,
-        "data_version": record["data_version"],
-        "as_of": work.run.as_of,
-        "candidate": manifest.candidate,
-        "simulated": str(_publication(work, record).simulated).lower(),
-    }
-    version = versions.register(client, work.run.use_case, folder, record["mlflow_run"], tags)
-    client.set_registered_model_alias(work.run.use_case, versions.CHALLENGER, version)
+    with FreshProcess() as fresh:
+        model = package.load(Path(record["packages"][record["challenger"]]))
+        submission, manifest = _submission(work, record, model)
+        sample = _holdout_part(work, record)[0].head(SAMPLE_ROWS)
+        expected = model.score(sample)
+        version = versions.register(
+            work.engine, client, submission, lambda arrived: require_same(expected, fresh.scores(arrived, sample))
+        )
+    versions.set_alias(client, work.run.use_case, versions.CHALLENGER, version)
     return {"version": version, "model_sha256": manifest.model_sha256}
 
 
@@ -236,6 +238,7 @@ def promote(work: Work, record: Record) -> Record:
         replaced = promotion.promote(work.engine, client, work.run.use_case, candidacy)
     except ChampionChanged as change:
         raise NothingToDo("CHAMPION_CHANGED", str(change)) from change
+    versions.drop_alias(client, work.run.use_case, versions.CHALLENGER)
     what = f"replaces version {replaced}" if replaced else "is the first champion"
     reasons = [f"version {record['version']} {what}", *record["reasons"]]
     runs.record(work.engine, work.run, "PROMOTED", reasons, version=record["version"])
@@ -344,12 +347,22 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     temporary.replace(path)
 
 
+def _end_left_open(work: Work, client: MlflowClient) -> None:
+    """End in MLflow what runs left open there that have closed meanwhile: MLflow was away at their end."""
+    for run_id in tracking.left_open(client, work.run.use_case):
+        row = runs.get(work.engine, work.run.use_case, work.run.kind, run_id)
+        if row is None or row.ended_at is not None:
+            tracking.end_all(client, replace(work.run, run_id=run_id), "KILLED")
+
+
 def _end_if_unchanged(work: Work, fingerprint: str, champion: str | None) -> None:
     for earlier in decisions.of_kind(work.engine, work.run.use_case, "gate"):
         if earlier.run_id == work.run.run_id or earlier.evidence["fingerprint"] != fingerprint:
             continue
         promoted = {p.version for p in promotions.history(work.engine, work.run.use_case) if p.run_id == earlier.run_id}
-        if champion in promoted or earlier.evidence["champion"] == champion:
+        refused = earlier.outcome != gate.Outcome.PASS and earlier.evidence["champion"] == champion
+        # One that passed and was never promoted, since its run died or was a dry run, is not over.
+        if champion in promoted or refused:
             again = f"the same rows, spec, code and versions as in run {earlier.run_id}, which ended {earlier.outcome}"
             runs.record(work.engine, work.run, None, fingerprint=fingerprint, metrics=earlier.evidence["metrics"])
             raise NothingToDo("UNCHANGED", again, *earlier.reasons)
@@ -370,6 +383,29 @@ def _provenance(
         feature_version=record["feature_version"],
         library_versions=library_versions(),
     )
+
+
+def _submission(work: Work, record: Record, model: package.LoadedModel) -> tuple[versions.Submission, package.Manifest]:
+    """The complete package, written to the run's folder, as it goes to the registry."""
+    folder = work.folder / "package"
+    manifest = package.save(folder, model.pipeline, _as_provenance(model), _package_files(work, record, model))
+    tags = {
+        "fingerprint": record["fingerprint"],
+        "model_sha256": manifest.model_sha256,
+        "data_version": record["data_version"],
+        "as_of": work.run.as_of,
+        "candidate": manifest.candidate,
+        "simulated": str(_publication(work, record).simulated).lower(),
+    }
+    found = Metrics(**record["metrics"]["challenger"])
+    description = (
+        f"{manifest.candidate}, trained on {manifest.trained_from} to {manifest.trained_until} (exclusive). "
+        f"ROC AUC {found.roc_auc:.3f} ({found.roc_auc_low:.3f} to {found.roc_auc_high:.3f}) "
+        f"on {found.n} hold-out rows from {record['holdout_from']} on. Gate: {'; '.join(record['reasons'])}"
+    )
+    about = f"{work.spec.title}: {work.spec.description}"
+    run = record["mlflow_run"]
+    return versions.Submission(work.run.use_case, folder, run, tags, description, about), manifest
 
 
 def _as_provenance(model: package.LoadedModel) -> package.Provenance:
@@ -438,11 +474,13 @@ def _other_candidates(work: Work, record: Record) -> dict[str, float]:
     }
 
 
-def _log_evaluation(work: Work, record: Record, verdict: str) -> None:
+def _log_evaluation(work: Work, record: Record, verdict: gate.Verdict) -> None:
     client = tracking.connect(work.settings.mlflow_uri)
+    # MLflow's charts are grouped by what stands before the slash.
     metrics = {
-        f"holdout_{who}_{name}": value for who, found in record["metrics"].items() for name, value in found.items()
+        f"holdout_{who}/{name}": value for who, found in record["metrics"].items() for name, value in found.items()
     }
     drawn = sorted((work.folder / "figures").iterdir())
     files = {"figures": drawn, "evaluation": [work.folder / "verdict.json"]}
-    tracking.log(client, record["mlflow_run"], metrics=metrics, tags={"verdict": verdict}, files=files)
+    tags = {"verdict": verdict.outcome.value, "challenger": record["challenger"], tracking.NOTE: verdict.markdown}
+    tracking.log(client, record["mlflow_run"], metrics=metrics, tags=tags, files=files)

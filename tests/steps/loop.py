@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +14,8 @@ from include.spec import find
 from include.state.runs import Kind
 from include.steps import ledger
 
+log = logging.getLogger(__name__)
+
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 FIRST = "2026-11-24"
 
@@ -20,8 +24,8 @@ def open_run(kind: Kind, run_id: str, conf: dict[str, Any], run_type: str = "man
     return ledger.open_run(use_case, kind, run_id, conf=conf, run_type=run_type, interval_end=None, run_after=NOON)
 
 
-def close(kind: Kind, run_id: str, use_case: str = "churn") -> str:
-    return ledger.close_run(use_case, kind, run_id, failed=[])
+def close(kind: Kind, run_id: str, use_case: str = "churn", failed: Sequence[str] = ()) -> str:
+    return ledger.close_run(use_case, kind, run_id, list(failed))
 
 
 def ingest(run_id: str, as_of: str, use_case: str = "churn") -> str:
@@ -42,10 +46,21 @@ def retrain(
     spec = find(use_case, Settings.from_environment().use_case_folders)
     with suppress(NothingToDo, DataRejected):
         training = steps.compare_with_last_training(steps.build_features(steps.validate_window(run)))
-        trained = [steps.train(training, name) for name in spec.training.candidates]
+        trained = [one for name in spec.training.candidates if (one := _try(steps.train, training, name))]
+        if not trained:
+            return close("retrain", run_id, use_case, failed=["train"])
         verdict = steps.judge(steps.evaluate_challenger(steps.select(trained[0], trained)))
         steps.promote(steps.register(verdict))
     return close("retrain", run_id, use_case)
+
+
+def _try(step: Callable[..., dict], *arguments: Any) -> dict | None:
+    """One of several mapped tasks: what it raises is in the ledger, and the others go on."""
+    try:
+        return step(*arguments)
+    except Exception:
+        log.exception("%s failed", arguments[-1])
+        return None
 
 
 def monitor(run_id: str, as_of: str, use_case: str = "churn") -> str:

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from include.features.build import build
 from include.spec import UseCase
+from include.training.package import Provenance
 from include.training.search import fit
 
 
@@ -39,3 +40,19 @@ def models(training: Training, churn: UseCase) -> dict[str, Pipeline]:
     """One fitted pipeline of each candidate, on 800 rows."""
     inputs, labels = training.inputs.iloc[:800], training.labels[:800]
     return {name: fit(inputs, labels, c, {}, churn) for name, c in churn.training.candidates.items()}
+
+
+@pytest.fixture(scope="session")
+def about(churn: UseCase) -> Provenance:
+    return Provenance(
+        use_case="churn",
+        candidate="logistic_regression",
+        kind="logistic_regression",
+        params={"C": 1.0},
+        feature_types=churn.feature_types,
+        trained_from="2026-01-01",
+        trained_until="2026-02-15",
+        fingerprint="f" * 64,
+        feature_version="0" * 16,
+        library_versions={"numpy": "2"},
+    )

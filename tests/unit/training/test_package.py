@@ -17,26 +17,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from include.spec import UseCase
 from include.training.package import MANIFEST, MODEL, PackageRefused, Provenance, load, save
 
 CARD = {"card.md": b"# Card", "figures/roc.png": b"png"}
-
-
-@pytest.fixture(scope="session")
-def about(churn: UseCase) -> Provenance:
-    return Provenance(
-        use_case="churn",
-        candidate="logistic_regression",
-        kind="logistic_regression",
-        params={"C": 1.0},
-        feature_types=churn.feature_types,
-        trained_from="2026-01-01",
-        trained_until="2026-02-15",
-        fingerprint="f" * 64,
-        feature_version="0" * 16,
-        library_versions={"numpy": "2"},
-    )
 
 
 @pytest.fixture

@@ -1,0 +1,177 @@
+"""How a retrain ends when not all of it goes well, on real rows with a real MLflow server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from include.cli.source import register_source
+from include.cli.status import use_case_state
+from include.registry import tracking, versions
+from include.settings import Settings
+from include.state import decisions, promotions, runs
+from include.state.database import connect
+from include.state.runs import LedgerRow
+from tests.steps.loop import FIRST, close, ingest, open_run, retrain
+
+pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
+
+CANDIDATES = {
+    "logistic_regression": {"kind": "logistic_regression", "search": {"C": [0.3]}, "trials": 1},
+    "decision_tree": {"kind": "decision_tree", "search": {"max_depth": [4]}, "trials": 1},
+}
+IMPOSSIBLE = {"kind": "decision_tree", "params": {"max_depth": -1}, "search": {"min_samples_leaf": [20]}, "trials": 1}
+
+
+def quick(spec: dict[str, Any]) -> None:
+    """Two candidates with one setting each: what is tested here is not how well they are chosen."""
+    spec["training"]["candidates"] = {name: dict(candidate) for name, candidate in CANDIDATES.items()}
+
+
+def with_candidates(**candidates: dict[str, Any]) -> Any:
+    return lambda spec: spec["training"].update(candidates=candidates)
+
+
+def hopeless(spec: dict[str, Any]) -> None:
+    """A gate that nothing passes."""
+    quick(spec)
+    spec["gate"]["rules"] = [{"metric": "roc_auc", "threshold": 0.99}]
+
+
+@pytest.fixture
+def published(settings: Settings, edit_churn) -> Settings:
+    edit_churn(quick)
+    register_source(settings, "simulator:?rows_per_day=60")
+    assert ingest("i1", FIRST) == "PUBLISHED"
+    return settings
+
+
+def row(settings: Settings, run_id: str = "r1") -> LedgerRow:
+    found = runs.get(connect(settings.state_url), "churn", "retrain", run_id)
+    assert found is not None
+    return found
+
+
+def nothing_registered(settings: Settings) -> bool:
+    state = use_case_state(settings, "churn")
+    return state["champion"] is None and state["registered_versions"] == 0
+
+
+def mlflow_runs(settings: Settings) -> dict[str, str]:
+    """Name and status of every run that the experiment's page lists."""
+    client = tracking.connect(settings.mlflow_uri)
+    found = client.search_runs([tracking.experiment_id(client, "churn")])
+    return {run.info.run_name: run.info.status for run in found}
+
+
+def test_one_candidate_that_errors_is_named_and_the_others_go_on(published: Settings, edit_churn):
+    edit_churn(with_candidates(impossible=IMPOSSIBLE, **CANDIDATES))
+    assert retrain("r1") == "PROMOTED"
+    details = row(published).details
+    assert details["failed_candidates"] == ["impossible"]
+    assert "max_depth" in details["errors"]["train[impossible]"]
+    assert set(details["cv_scores"]) == set(CANDIDATES)
+    assert mlflow_runs(published) == {
+        "retrain as of 2026-11-24": "FINISHED",
+        "impossible": "FAILED",
+        "logistic_regression": "FINISHED",
+        "decision_tree": "FINISHED",
+    }
+
+
+def test_a_run_whose_candidates_all_error_failed_with_the_reason_of_each(published: Settings, edit_churn):
+    edit_churn(with_candidates(first=IMPOSSIBLE, second=IMPOSSIBLE))
+    assert retrain("r1") == "FAILED"
+    assert [reason.partition(" ")[0] for reason in row(published).reasons] == [
+        "train[first]:",
+        "train[second]:",
+        "task",
+    ]
+    assert all("max_depth" in reason for reason in row(published).reasons[:2])
+    assert row(published).reasons[-1] == "task train failed"
+    assert nothing_registered(published)
+    assert set(mlflow_runs(published).values()) == {"FAILED"}
+
+
+def test_an_error_that_a_second_try_got_over_is_no_reason(published: Settings):
+    engine, run = connect(published.state_url), open_run("retrain", "r1", {"as_of": FIRST})
+    from include.steps import retrain as steps
+
+    with pytest.raises(KeyError):
+        steps.build_features(run)
+    assert "KeyError" in row(published).details["errors"]["build_features"]
+    steps.build_features(steps.validate_window(run))
+    assert row(published).details["errors"] == {}
+    assert close("retrain", "r1") == "FAILED"
+    assert row(published).reasons == ("the run ended before its last task",)
+    assert promotions.history(engine, "churn") == []
+
+
+def test_a_refused_candidate_ends_the_run_with_its_reasons_and_no_version(published: Settings, edit_churn):
+    edit_churn(hopeless)
+    assert retrain("r1") == "REFUSED"
+    assert any("BELOW_FLOOR: roc_auc" in reason for reason in row(published).reasons)
+    assert nothing_registered(published)
+    (decision,) = decisions.of_kind(connect(published.state_url), "churn", "gate")
+    assert (decision.outcome, decision.reasons) == ("FAIL", row(published).reasons)
+    assert retrain("r2") == "UNCHANGED"
+    assert "ended FAIL" in row(published, "r2").reasons[0]
+
+
+def test_a_dry_run_registers_nothing_and_a_real_one_after_it_does(published: Settings):
+    assert retrain("r1", run_mode="dry_run") == "DRY_RUN"
+    assert nothing_registered(published)
+    assert retrain("r2") == "PROMOTED"
+    assert retrain("r3", run_mode="dry_run") == "UNCHANGED"
+
+
+def test_a_run_that_passed_and_died_is_finished_by_the_next(published: Settings):
+    from include.steps import retrain as steps
+
+    run = open_run("retrain", "r1", {"as_of": FIRST})
+    training = steps.compare_with_last_training(steps.build_features(steps.validate_window(run)))
+    trained = [steps.train(training, name) for name in CANDIDATES]
+    registered = steps.register(steps.judge(steps.evaluate_challenger(steps.select(trained[0], trained))))
+    assert retrain("r2") == "PROMOTED"
+    state = use_case_state(published, "churn")
+    assert (state["registered_versions"], state["champion"]["version"]) == (1, registered["version"])
+    assert row(published).outcome == "FAILED"
+
+
+def test_a_cleared_run_with_other_settings_converges(published: Settings, edit_churn):
+    assert retrain("r1") == "PROMOTED"
+    edit_churn(lambda spec: spec["training"]["candidates"]["decision_tree"]["search"].update(max_depth=[6]))
+    assert retrain("r1") in ("PROMOTED", "REFUSED")
+    client = tracking.connect(published.mlflow_uri)
+    found = client.search_runs([tracking.experiment_id(client, "churn")], "tags.`modelops.candidate` = 'decision_tree'")
+    assert [run.data.params["max_depth"] for run in found] == ["6", "4"]
+    assert len({run.data.tags["mlflow.parentRunId"] for run in found}) == 2
+    assert len(versions.registered(client, "churn")) == len(promotions.history(connect(published.state_url), "churn"))
+
+
+def test_a_cleared_candidate_replaces_its_run_in_the_same_parent(published: Settings, edit_churn):
+    from include.steps import retrain as steps
+
+    run = open_run("retrain", "r1", {"as_of": FIRST})
+    training = steps.compare_with_last_training(steps.build_features(steps.validate_window(run)))
+    steps.train(training, "decision_tree")
+    edit_churn(lambda spec: spec["training"]["candidates"]["decision_tree"]["search"].update(max_depth=[6]))
+    steps.train(training, "decision_tree")
+    client = tracking.connect(published.mlflow_uri)
+    of_parent = f"tags.`mlflow.parentRunId` = '{training['mlflow_run']}'"
+    (child,) = client.search_runs([tracking.experiment_id(client, "churn")], of_parent)
+    assert child.data.params["max_depth"] == "6"
+    close("retrain", "r1")
+
+
+def test_a_run_leaves_nothing_open_in_mlflow_when_mlflow_was_away_at_its_end(published: Settings):
+    from include.steps import retrain as steps
+
+    run = open_run("retrain", "r1", {"as_of": FIRST})
+    steps.compare_with_last_training(steps.build_features(steps.validate_window(run)))
+    runs.close_row(connect(published.state_url), "churn", "retrain", "r1", failed=[])  # the end that MLflow missed
+    client = tracking.connect(published.mlflow_uri)
+    assert tracking.left_open(client, "churn") == {"r1"}
+    assert retrain("r2") == "PROMOTED"
+    assert tracking.left_open(client, "churn") == set()
