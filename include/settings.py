@@ -30,6 +30,7 @@ class Settings:
     mlflow_uri: str
     airflow_port: int
     mlflow_port: int
+    data_docs: bool = False
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -46,6 +47,7 @@ class Settings:
             mlflow_uri=environ.get("MODELOPS_MLFLOW_URI") or f"http://{HOST}:{mlflow_port}",
             airflow_port=_port(environ, "MODELOPS_AIRFLOW_PORT", 8080),
             mlflow_port=mlflow_port,
+            data_docs=environ.get("MODELOPS_DATA_DOCS", "0") not in ("", "0"),
         )
 
     def run_folder(self, use_case: str, run_id: str) -> Path:

@@ -1,7 +1,8 @@
-"""What every test may ask for: the real Telco file, the churn use case, an MLflow server, an empty home."""
+"""What every test may ask for: the real Telco file, the churn use case, a state database, MLflow, a home."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import socket
@@ -19,6 +20,7 @@ import yaml
 
 from include.settings import PROJECT, Settings
 from include.spec import UseCase, load
+from tests.postgres import database, server
 
 if TYPE_CHECKING:  # its import takes seconds, which most tests need not wait for
     from mlflow.entities.model_registry import ModelVersion
@@ -43,6 +45,24 @@ def telco_csv() -> Path:
 @pytest.fixture(scope="session")
 def churn() -> UseCase:
     return load(PROJECT / "include" / "use_cases" / "churn" / "spec.yaml")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a real PostgreSQL server, started on first use."""
+    with server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty state database of each kind that the project supports."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'state.db'}"
+        return
+    name = hashlib.sha256(str(tmp_path).encode()).hexdigest()[:16]
+    with database(request.getfixturevalue("postgres"), name) as url:
+        yield url
 
 
 @pytest.fixture

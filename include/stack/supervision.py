@@ -23,7 +23,7 @@ from include.stack.members import is_alive, wait_for_end
 from include.stack.programs import GROUP, log_file, supervisor_config
 
 # What of the caller's environment changes what the processes do, beside what Settings holds.
-CONSULTED = ("MODELOPS_DAGS_FOLDER", "MODELOPS_PRELOAD")
+CONSULTED = ("MODELOPS_DAGS_FOLDER", "MODELOPS_DATA_DOCS", "MODELOPS_PRELOAD")
 
 
 @dataclass(frozen=True)

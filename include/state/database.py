@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -23,9 +24,10 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
-    insert,
+    inspect,
     select,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
@@ -135,12 +137,19 @@ fences = Table("fences", metadata, Column("name", String, primary_key=True), Col
 
 
 class SchemaMismatch(RuntimeError):
-    """The database was written by another version of the project."""
+    """The database was written by another version of the project; nothing in it is touched."""
 
 
 def now() -> str:
     """This moment as ISO text in UTC, for records of when something was written; never for what day it is."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def insert_once(connection: Connection, table: Table, **values: Any) -> bool:
+    """Insert a row unless one with its key is there, also when two try at once; return whether it was inserted."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+    return connection.execute(statement).rowcount == 1
 
 
 @lru_cache(maxsize=8)
@@ -154,19 +163,24 @@ def connect(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
     from include.state.lock import hold_name  # the lock needs this module's tables
 
-    with hold_name(engine, "schema", timeout=60):
-        metadata.create_all(engine)
-        with engine.begin() as connection:
-            _check_version(connection, url)
+    with hold_name(engine, "schema", timeout=60), engine.begin() as connection:
+        _prepare(connection)
     return engine
 
 
-def _check_version(connection: Connection, url: str) -> None:
-    found = connection.execute(select(schema.c.version)).scalar()
-    if found is None:
-        connection.execute(insert(schema).values(version=SCHEMA_VERSION))
-    elif found != SCHEMA_VERSION:
-        raise SchemaMismatch(f"{url} has schema {found}, this version of the project needs {SCHEMA_VERSION}")
+def _prepare(connection: Connection) -> None:
+    """Make the tables in an empty database; of one that is not, touch nothing before its version is known."""
+    known = inspect(connection).has_table(schema.name)
+    found = connection.execute(select(schema.c.version)).scalar() if known else None
+    if found not in (None, SCHEMA_VERSION):
+        newer = "a newer" if found > SCHEMA_VERSION else "an older"
+        raise SchemaMismatch(
+            f"the state database {connection.engine.url!r} has schema {found}, this version of the project needs "
+            f"{SCHEMA_VERSION}: it was written by {newer} one. Use that one, or set MODELOPS_HOME (or "
+            "MODELOPS_STATE_URL) to a new place"
+        )
+    metadata.create_all(connection)
+    insert_once(connection, schema, version=SCHEMA_VERSION)
 
 
 def _prepare_sqlite(connection: object, _record: object) -> None:

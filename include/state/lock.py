@@ -9,13 +9,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Engine, func, select, update
 
-from include.state.database import fences
+from include.state.database import fences, insert_once
 
 POLL_SECONDS = 0.05
 
@@ -29,10 +29,9 @@ def hold(engine: Engine, name: str, timeout: float = 60.0) -> Iterator[int]:
     """Hold ``name`` exclusively; yield its fence number. Raises ``LockTimeout`` after ``timeout`` seconds."""
     with hold_name(engine, name, timeout):
         with engine.begin() as connection:
-            present = connection.execute(select(fences.c.value).where(fences.c.name == name)).scalar()
-            fence = (present or 0) + 1
-            statement = update(fences).where(fences.c.name == name) if present else insert(fences)
-            connection.execute(statement.values(name=name, value=fence))
+            insert_once(connection, fences, name=name, value=0)
+            connection.execute(update(fences).where(fences.c.name == name).values(value=fences.c.value + 1))
+            fence = connection.execute(select(fences.c.value).where(fences.c.name == name)).scalar_one()
         yield fence
 
 
@@ -40,34 +39,38 @@ def hold(engine: Engine, name: str, timeout: float = 60.0) -> Iterator[int]:
 def hold_name(engine: Engine, name: str, timeout: float) -> Iterator[None]:
     """The bare lock, without a fence."""
     held = _hold_file if engine.dialect.name == "sqlite" else _hold_advisory
-    with held(engine, name, time.monotonic() + timeout):
+    with held(engine, name, timeout):
         yield
 
 
 @contextmanager
-def _hold_file(engine: Engine, name: str, deadline: float) -> Iterator[None]:
+def _hold_file(engine: Engine, name: str, timeout: float) -> Iterator[None]:
     folder = Path(f"{engine.url.database}.locks")
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / hashlib.sha256(name.encode()).hexdigest()[:16], "w") as handle:
-        while True:
-            try:
+
+        def taken() -> bool:
+            with suppress(BlockingIOError):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                _wait(name, deadline)
+                return True
+            return False
+
+        _wait_until(taken, name, timeout)
         yield
 
 
 @contextmanager
-def _hold_advisory(engine: Engine, name: str, deadline: float) -> Iterator[None]:
+def _hold_advisory(engine: Engine, name: str, timeout: float) -> Iterator[None]:
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
-    with engine.connect() as connection:
-        while not connection.execute(select(func.pg_try_advisory_lock(key))).scalar():
-            _wait(name, deadline)
+    # No transaction stays open while the lock is held: a server may end sessions that are idle in one.
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        _wait_until(lambda: connection.execute(select(func.pg_try_advisory_lock(key))).scalar_one(), name, timeout)
         yield
 
 
-def _wait(name: str, deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise LockTimeout(f"the lock '{name}' is still held by another process")
-    time.sleep(POLL_SECONDS)
+def _wait_until(taken: Callable[[], bool], name: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while not taken():
+        if time.monotonic() > deadline:
+            raise LockTimeout(f"the lock '{name}' is still held by somebody else after {timeout:g} s")
+        time.sleep(POLL_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Engine, select
 
 from include.state import database as db
 
@@ -36,13 +36,17 @@ class Publication:
 def publish(engine: Engine, publication: Publication) -> None:
     """Make ``publication`` visible; the same run again changes nothing."""
     with engine.begin() as connection:
-        if _of_run(connection, publication.use_case, publication.dataset, publication.run_id) is None:
-            connection.execute(insert(db.publications).values(**asdict(publication), published_at=db.now()))
+        db.insert_once(connection, db.publications, **asdict(publication), published_at=db.now())
 
 
 def of_run(engine: Engine, use_case: str, dataset: str, run_id: str) -> Publication | None:
+    query = select(db.publications).where(
+        db.publications.c.use_case == use_case,
+        db.publications.c.dataset == dataset,
+        db.publications.c.run_id == run_id,
+    )
     with engine.connect() as connection:
-        row = _of_run(connection, use_case, dataset, run_id)
+        row = connection.execute(query).one_or_none()
     return _publication(row) if row else None
 
 
@@ -69,16 +73,6 @@ def history(engine: Engine, use_case: str, dataset: str, as_of: str) -> list[Pub
     )
     with engine.connect() as connection:
         return [_publication(row) for row in connection.execute(query)]
-
-
-def _of_run(connection: Connection, use_case: str, dataset: str, run_id: str) -> Any | None:
-    return connection.execute(
-        select(db.publications).where(
-            db.publications.c.use_case == use_case,
-            db.publications.c.dataset == dataset,
-            db.publications.c.run_id == run_id,
-        )
-    ).one_or_none()
 
 
 def _publication(row: Any) -> Publication:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, select, update
 
 from include.state import database as db
 from include.state.runs import Run
@@ -28,19 +28,17 @@ class Request:
 def add(engine: Engine, run: Run, evidence: str, columns: list[str], reason: str) -> None:
     """Ask for a retrain; the same evidence again changes nothing."""
     with engine.begin() as connection:
-        known = select(table.c.id).where(table.c.use_case == run.use_case, table.c.evidence == evidence)
-        if connection.execute(known).first() is None:
-            connection.execute(
-                insert(table).values(
-                    use_case=run.use_case,
-                    as_of=run.as_of,
-                    reason=reason,
-                    evidence=evidence,
-                    columns=columns,
-                    requested_by=run.run_id,
-                    requested_at=db.now(),
-                )
-            )
+        db.insert_once(
+            connection,
+            table,
+            use_case=run.use_case,
+            as_of=run.as_of,
+            reason=reason,
+            evidence=evidence,
+            columns=columns,
+            requested_by=run.run_id,
+            requested_at=db.now(),
+        )
 
 
 def pending(engine: Engine, use_case: str, until: str | None = None) -> list[Request]:

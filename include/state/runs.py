@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, and_, insert, select, update
+from sqlalchemy import Connection, Engine, and_, select, update
 
 from include.state import database as db
 
 Kind = Literal["ingest", "retrain", "monitor"]
+BACKFILL = "backfill"
+"""The type of a run that runs beside others of its DAG."""
 
 
 @dataclass(frozen=True)
@@ -40,64 +42,45 @@ def _is(use_case: str, kind: str, run_id: str) -> Any:
     return and_(db.runs.c.use_case == use_case, db.runs.c.kind == kind, db.runs.c.run_id == run_id)
 
 
-def open_row(engine: Engine, run: Run) -> None:
-    """Open the row of ``run``; a cleared run that starts again opens its old one anew."""
-    fresh: dict[str, Any] = {"as_of": run.as_of, "run_mode": run.run_mode, "reason": run.reason}
-    fresh |= {"ended_at": None, "outcome": None, "reasons": [], "details": {}}
+def open_row(engine: Engine, run: Run, **details: Any) -> None:
+    """Open the row of ``run``; a cleared run that starts again opens its old one anew, with nothing left in it."""
+    begin = {**vars(run), "reasons": [], "details": details}
     with engine.begin() as connection:
-        changed = connection.execute(update(db.runs).where(_is(run.use_case, run.kind, run.run_id)).values(**fresh))
-        if changed.rowcount == 0:
-            connection.execute(
-                insert(db.runs).values(
-                    use_case=run.use_case,
-                    kind=run.kind,
-                    run_id=run.run_id,
-                    started_at=db.now(),
-                    **fresh,
-                )
-            )
+        if not db.insert_once(connection, db.runs, **begin, started_at=db.now()):
+            row = _is(run.use_case, run.kind, run.run_id)
+            connection.execute(update(db.runs).where(row).values(**begin, ended_at=None, outcome=None))
 
 
 def record(engine: Engine, run: Run, outcome: str | None, reasons: list[str] | None = None, **details: Any) -> None:
     """Write what is known so far: the outcome with its reasons, and details that are merged by name."""
+    values: dict[str, Any] = {} if outcome is None else {"outcome": outcome, "reasons": reasons or []}
     with engine.begin() as connection:
-        known = _locked(connection, run).details
-        _update(connection, run, {"details": {**known, **details}}, outcome, reasons)
+        present = _details(connection, run)
+        _update(connection, run, **values, details={**present, **details})
 
 
 def record_error(engine: Engine, run: Run, task: str, error: str | None) -> None:
     """Keep the last error of a task of this run; None when the task has passed after all."""
-    if error is None and task not in _errors(engine, run):
+    row = get(engine, run.use_case, run.kind, run.run_id)
+    if error is None and (row is None or task not in row.details.get("errors", {})):
         return
     with engine.begin() as connection:
-        known = _locked(connection, run).details
-        errors = {name: text for name, text in known.get("errors", {}).items() if name != task}
+        present = _details(connection, run)
+        errors = {name: text for name, text in present.get("errors", {}).items() if name != task}
         errors |= {task: error} if error else {}
-        _update(connection, run, {"details": {**known, "errors": errors}})
+        _update(connection, run, details={**present, "errors": errors})
 
 
-def _errors(engine: Engine, run: Run) -> dict[str, str]:
-    row = get(engine, run.use_case, run.kind, run.run_id)
-    return row.details.get("errors", {}) if row else {}
+def _details(connection: Connection, run: Run) -> dict[str, Any]:
+    """The details of the run, which no other task of it can write until the transaction ends."""
+    # Written before it is read: from here on no other task of the run can merge its details into the same ones.
+    _update(connection, run, reason=db.runs.c.reason)
+    row = _is(run.use_case, run.kind, run.run_id)
+    found: dict[str, Any] = connection.execute(select(db.runs.c.details).where(row)).scalar_one()
+    return found
 
 
-def _locked(connection: Connection, run: Run) -> Any:
-    """The row of the run, which nobody else writes until the transaction ends."""
-    mine = _is(run.use_case, run.kind, run.run_id)
-    # Written before it is read: that takes the lock in SQLite too, where tasks side by side would else lose details.
-    connection.execute(update(db.runs).where(mine).values(run_mode=db.runs.c.run_mode))
-    return connection.execute(select(db.runs).where(mine)).one()
-
-
-def _update(
-    connection: Connection,
-    run: Run,
-    values: dict[str, Any],
-    outcome: str | None = None,
-    reasons: list[str] | None = None,
-) -> None:
-    if outcome is not None:
-        values = {**values, "outcome": outcome, "reasons": reasons or []}
+def _update(connection: Connection, run: Run, **values: Any) -> None:
     connection.execute(update(db.runs).where(_is(run.use_case, run.kind, run.run_id)).values(**values))
 
 
@@ -109,7 +92,7 @@ def close_row(engine: Engine, use_case: str, kind: Kind, run_id: str, failed: li
     if get(engine, use_case, kind, run_id) is None:
         open_row(engine, Run(use_case, kind, run_id, ""))
     with engine.begin() as connection:
-        row = _locked(connection, Run(use_case, kind, run_id, ""))
+        row = connection.execute(select(db.runs).where(_is(use_case, kind, run_id))).one()
         if row.ended_at is not None:
             return str(row.outcome)
         reasons = list(row.reasons)
@@ -130,16 +113,18 @@ def close_row(engine: Engine, use_case: str, kind: Kind, run_id: str, failed: li
 def close_dead(engine: Engine, run: Run) -> list[str]:
     """Close the rows that earlier runs of this kind left open; return their run ids.
 
-    A DAG has one active run at a time, so a row that is still open when the next run starts has no run behind it.
+    But for backfills a DAG has one active run at a time, so a row that is still open when the next run starts has no
+    run behind it.
     """
-    with engine.begin() as connection:
-        left_open = and_(
-            db.runs.c.use_case == run.use_case,
-            db.runs.c.kind == run.kind,
-            db.runs.c.run_id != run.run_id,
-            db.runs.c.ended_at.is_(None),
-        )
-        dead = list(connection.execute(select(db.runs.c.run_id).where(left_open)).scalars())
+    left_open = and_(
+        db.runs.c.use_case == run.use_case,
+        db.runs.c.kind == run.kind,
+        db.runs.c.run_id != run.run_id,
+        db.runs.c.ended_at.is_(None),
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(select(db.runs.c.run_id, db.runs.c.details).where(left_open)).all()
+    dead = [str(row.run_id) for row in rows if row.details.get("run_type") != BACKFILL]
     for run_id in dead:
         close_row(engine, run.use_case, run.kind, run_id, failed=[])
     return dead

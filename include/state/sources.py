@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, select, update
 
 from include.state import database as db
 
@@ -37,21 +37,14 @@ def choose(engine: Engine, use_case: str, uri: str) -> None:
             "Set MODELOPS_HOME to another folder, or run `make clean` to start anew."
         )
     with engine.begin() as connection:
-        if present is None:
-            connection.execute(insert(table).values(use_case=use_case, uri=uri))
-        else:
-            connection.execute(update(table).where(table.c.use_case == use_case).values(uri=uri))
+        if not db.insert_once(connection, table, use_case=use_case, uri=uri):
+            unpinned = (table.c.use_case == use_case) & table.c.first_as_of.is_(None)
+            connection.execute(update(table).where(unpinned).values(uri=uri))
 
 
 def pin(engine: Engine, use_case: str, uri: str, sha256: str | None, first_as_of: str) -> None:
     """Store what the first ingest that published saw; later ones change nothing."""
     with engine.begin() as connection:
-        row = connection.execute(select(table).where(table.c.use_case == use_case)).one_or_none()
-        if row is None:
-            connection.execute(insert(table).values(use_case=use_case, uri=uri, sha256=sha256, first_as_of=first_as_of))
-        elif row.first_as_of is None:
-            connection.execute(
-                update(table)
-                .where(table.c.use_case == use_case)
-                .values(uri=uri, sha256=sha256, first_as_of=first_as_of)
-            )
+        db.insert_once(connection, table, use_case=use_case, uri=uri)
+        unpinned = (table.c.use_case == use_case) & table.c.first_as_of.is_(None)
+        connection.execute(update(table).where(unpinned).values(uri=uri, sha256=sha256, first_as_of=first_as_of))

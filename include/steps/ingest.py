@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from include.data import contract, expectations, report, tables
+from include.data import contract, data_docs, expectations, report, tables
 from include.data import sources as data_sources
 from include.data.calendar import midnight
 from include.data.replay import spread
@@ -203,3 +203,5 @@ def _report(work: Work, uri: str, frame: pd.DataFrame, result: expectations.Vali
         simulated=data_sources.kind_of(uri) == "simulator",
     )
     (work.folder / "validation.html").write_text(page, encoding="utf-8")
+    if work.settings.data_docs:
+        data_docs.build(frame, work.spec, work.folder / "data_docs")

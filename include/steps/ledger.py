@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
@@ -18,7 +18,7 @@ from include.settings import Settings
 from include.spec import UseCase
 from include.state import requests, runs
 from include.state.database import connect
-from include.state.runs import Kind, Run
+from include.state.runs import BACKFILL, Kind, Run
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,9 @@ P = ParamSpec("P")
 Record = dict[str, Any]
 
 PARAMETERS = frozenset({"as_of", "reason", "run_mode"})
-RUN_MODES = ("enabled", "dry_run")
-ASSET_TRIGGERED, BACKFILL = "asset_triggered", "backfill"
+ENABLED, DRY_RUN = "enabled", "dry_run"
+ASSET_TRIGGERED = "asset_triggered"
+LONGEST_REASON = 500
 
 
 @dataclass(frozen=True)
@@ -97,43 +98,36 @@ def open_run(
     The order for ``as_of``: the parameter, the greatest of the claimed requests, the interval's end, run-after.
     Raises ``BadRequest`` for parameters that cannot be used, before any data is read or written.
     """
-    settings = Settings.from_environment()
-    engine = connect(settings.state_url)
+    engine = connect(Settings.from_environment().state_url)
+    details = {"run_type": run_type, "started_by": started_by}
     try:
         _check(conf)
     except BadRequest as refusal:
-        runs.open_row(engine, Run(use_case, kind, run_id, ""))
-        _close_at_once(engine, Run(use_case, kind, run_id, ""), "BAD_REQUEST", str(refusal))
+        run = Run(use_case, kind, run_id, "")
+        runs.open_row(engine, run, **details)
+        _close_at_once(engine, run, "BAD_REQUEST", str(refusal))
         raise
-    waiting = requests.pending(engine, use_case) + requests.claimed(engine, use_case, run_id)
     woken = run_type == ASSET_TRIGGERED
-    as_of = _resolve_as_of(conf, interval_end, run_after, [r.as_of for r in waiting] if woken else [])
+    waiting = [*requests.pending(engine, use_case), *requests.claimed(engine, use_case, run_id)] if woken else []
+    as_of = _resolve_as_of(conf, interval_end, run_after, [request.as_of for request in waiting])
     # A backfill judges the past; only a run of the present may change what serves.
-    run_mode = "dry_run" if run_type == BACKFILL else conf.get("run_mode") or "enabled"
+    run_mode = DRY_RUN if run_type == BACKFILL else conf.get("run_mode") or ENABLED
     run = Run(use_case, kind, run_id, as_of, run_mode, conf.get("reason") or run_type)
-    for dead in runs.close_dead(engine, run):
+    for dead in runs.close_dead(engine, run) if run_type != BACKFILL else []:
         requests.settle(engine, use_case, dead, "FAILED")
         log.warning("closed the ledger row of run %s, which ended without closing it", dead)
-    runs.open_row(engine, run)
-    runs.record(engine, run, None, started_by=started_by)
-    if kind == "retrain":
-        run = _claim(engine, run, woken)
-    return {"run": vars(run)}
-
-
-def _claim(engine: Engine, run: Run, woken: bool) -> Run:
-    claimed = requests.claim(engine, run)
+    runs.open_row(engine, run, **details)
+    # A dry run changes nothing, so it must not take a request away from the run that can answer it.
+    claimed = requests.claim(engine, run) if kind == "retrain" and run_mode == ENABLED else []
     if woken and not claimed:
         reason = "a retrain request woke this run, but an earlier run has taken it"
         _close_at_once(engine, run, "NOTHING_PENDING", reason)
         raise NothingToDo("NOTHING_PENDING", reason)
-    if not claimed:
-        return run
-    reasons = [run.reason] if run.reason != ASSET_TRIGGERED else []
-    reason = "; ".join([*reasons, *(request.reason for request in claimed)])
-    run = Run(**{**vars(run), "reason": reason})
-    runs.open_row(engine, run)
-    return run
+    if claimed:
+        own = [run.reason] if run.reason != ASSET_TRIGGERED else []
+        run = replace(run, reason="; ".join([*own, *(request.reason for request in claimed)]))
+        runs.open_row(engine, run, **details)
+    return {"run": vars(run)}
 
 
 def _close_at_once(engine: Engine, run: Run, outcome: str, reason: str) -> None:
@@ -150,8 +144,11 @@ def _check(conf: Mapping[str, Any]) -> None:
             date.fromisoformat(conf["as_of"])
         except (TypeError, ValueError) as error:
             raise BadRequest(f"as_of is {conf['as_of']!r}; expected a date such as 2026-01-31") from error
-    if (conf.get("run_mode") or "enabled") not in RUN_MODES:
-        raise BadRequest(f"run_mode is {conf['run_mode']!r}; expected one of {', '.join(RUN_MODES)}")
+    if (conf.get("run_mode") or ENABLED) not in (ENABLED, DRY_RUN):
+        raise BadRequest(f"run_mode is {conf['run_mode']!r}; expected {ENABLED} or {DRY_RUN}")
+    reason = conf.get("reason") or ""
+    if not isinstance(reason, str) or len(reason) > LONGEST_REASON:
+        raise BadRequest(f"reason is {str(reason)[:50]!r}…; expected a text of at most {LONGEST_REASON} characters")
 
 
 def _resolve_as_of(
@@ -161,7 +158,9 @@ def _resolve_as_of(
         return date.fromisoformat(conf["as_of"]).isoformat()
     if claimed:
         return max(claimed)
-    return (interval_end or run_after).date().isoformat()
+    moment = interval_end or run_after
+    # A time without a zone is UTC, as everywhere in the project.
+    return (moment.astimezone(UTC) if moment.tzinfo else moment).date().isoformat()
 
 
 def close_run(use_case: str, kind: Kind, run_id: str, failed: list[str]) -> str:
