@@ -13,14 +13,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from include.monitoring.baseline import SCORE
-from include.monitoring.distances import distance
+from include.monitoring.distances import by_chance, distance
 from include.spec import UseCase
 
-RESAMPLES = 200
-MAXIMUM_SAMPLE = 5_000
+RESAMPLES = 1_000
+TAIL_FROM = 0.95
 
 Status = Literal["OK", "DRIFT", "INSUFFICIENT", "ALL_NULL", "MISSING"]
 
@@ -120,12 +119,11 @@ def _values(reference: pd.Series, current: pd.Series, check: ColumnCheck) -> tup
 def _chance(reference: np.ndarray, size: int, method: str, level: float, rng: np.random.Generator) -> float:
     """The distance that two samples of one distribution reach by chance, from resamples of the reference.
 
-    A squared distance is distributed much like a chi-square, whose cube root is nearly normal (Wilson & Hilferty 1931):
-    that gives a tail which the resamples are too few to show.
+    The resamples are too few to show the tail. Beyond a high quantile it is taken as exponential with the mean excess
+    that they do show, as peaks over threshold (Pickands 1975) with shape 0; tails of distances fall faster than that.
     """
-    pool = rng.choice(reference, min(len(reference), MAXIMUM_SAMPLE), replace=False)
-    size = min(size, MAXIMUM_SAMPLE)
-    found = [distance(method, rng.choice(pool, len(pool)), rng.choice(pool, size)) for _ in range(RESAMPLES)]
-    power = 1 / 3 if method == "psi" else 2 / 3  # psi is a squared distance already
-    roots = np.maximum(found, 0) ** power
-    return float((roots.mean() + norm.ppf(level) * roots.std()) ** (1 / power))
+    found = by_chance(method, reference, size, RESAMPLES, rng)
+    threshold = np.quantile(found, TAIL_FROM)
+    beyond = found[found > threshold] - threshold
+    excess = float(beyond.mean()) if len(beyond) else 0.0
+    return float(threshold + excess * np.log((1 - TAIL_FROM) / (1 - level)))
