@@ -138,3 +138,11 @@ def test_the_json_adds_up(batch: pd.DataFrame, churn: UseCase):
     content = expectations.validate(spoiled(0.01)(batch), (), churn).to_json()
     assert content["rows_in"] == content["rows_published"] + content["rows_quarantined"] + content["duplicate_rows"]
     assert {rule["rule"] for rule in content["rules"] if rule["broken"]} == {RULES["unknown-value"][2]}
+
+
+def test_no_progress_bar_goes_into_the_log_of_a_task(
+    batch: pd.DataFrame, churn: UseCase, capfd: pytest.CaptureFixture[str]
+):
+    expectations.validate(batch, (), churn)
+    shown = capfd.readouterr()
+    assert "Calculating Metrics" not in shown.out + shown.err

@@ -56,3 +56,26 @@ def test_nothing_is_loaded_from_anywhere():
 def test_simulated_data_is_marked():
     assert "simulated" in page(result(), simulated=True)
     assert "simulated" not in page(result(), simulated=False)
+
+
+TURNED = "\u202egnp.exe"
+STRANGE = {
+    "markup": (HOSTILE, "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"),
+    "formula": ("=cmd|' /C calc'!A0", "=cmd|&#39; /C calc&#39;!A0"),
+    "right-to-left": ("آخر النص", "<bdi><code>آخر النص</code></bdi>"),
+    "turned-round": (TURNED, r"\u202egnp.exe"),
+    "emoji": ("🎉", "🎉"),
+    "endless": ("x" * 10_000, "x… (10,000 characters)"),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_strange_names_and_values_are_shown_as_what_they_are(case: str):
+    text, expected = STRANGE[case]
+    rule = {"rule": f"{text}: must be one of {text}", "column": text, "broken": 1, "sample": [text]}
+    refusal = {"code": "QUARANTINE_RATE", "message": text}
+    shown = page(result(rules=[rule], refusals=[refusal]))
+    assert expected in shown
+    assert len(shown) < 20_000
+    assert "<script" not in shown
+    assert TURNED[0] not in shown
