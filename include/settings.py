@@ -1,7 +1,7 @@
 """Where things are: environment variables become one frozen ``Settings``.
 
-Every variable starts with ``MODELOPS_``; ``.env.example`` lists them. Nothing else in ``include/`` reads the
-environment, so a test or a second stack on the same machine only needs another environment.
+Every variable starts with ``MODELOPS_``; ``.env.example`` lists them. Beside the failpoints of the tests, nothing else
+in ``include/`` reads the environment, so a test or a second stack on the same machine only needs another environment.
 """
 
 from __future__ import annotations

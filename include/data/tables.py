@@ -1,47 +1,76 @@
-"""Versioned tables in Delta Lake: append once per run, read at a version.
+"""Versioned tables in Delta Lake: append after a published version, read at a version.
 
-Every row carries the ``as_of`` that published it. Delta records an application transaction id but does not refuse a
-repeat, so under the table's lock an append looks it up first.
+Every row carries the ``as_of`` that published it. A version counts once a publication names it; one that none names was
+written by a run that died before it could publish, and the next append takes its place.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pandas as pd
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from sqlalchemy import Engine
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 
-from include.state.lock import hold
+from include.failpoints import reach
+
+LOG, HINT = "_delta_log", "_last_checkpoint"
 
 
 def table_uri(lake_uri: str, use_case: str, table: str) -> str:
     return f"{lake_uri.rstrip('/')}/{use_case}/{table}"
 
 
-def append(engine: Engine, uri: str, frame: pd.DataFrame, run_id: str) -> int:
-    """Append ``frame`` under ``run_id`` and return the version that holds it; the same run again writes nothing."""
-    with hold(engine, f"table {uri}"):
-        if DeltaTable.is_deltatable(uri):
-            table = DeltaTable(uri)
-            if table.transaction_version(run_id) is not None:
-                return int(table.version())
-        elif "://" not in uri:
-            Path(uri).mkdir(parents=True, exist_ok=True)
-        write_deltalake(
-            uri,
-            pa.Table.from_pandas(frame, preserve_index=False),
-            mode="append",
-            commit_properties=CommitProperties(app_transactions=[Transaction(run_id, 1)]),
-        )
-        return int(DeltaTable(uri).version())
+def append(uri: str, frame: pd.DataFrame, run_id: str, after: int | None) -> int:
+    """Append ``frame`` to version ``after``, the published one (None: there is none), and return the new version.
+
+    Later versions are undone first. The caller holds the lock of the publication, so nobody is at work on them.
+    """
+    _undo(uri, after)
+    if "://" not in uri:
+        Path(uri).mkdir(parents=True, exist_ok=True)
+    rows = pa.Table.from_pandas(frame, preserve_index=False)
+    try:
+        write_deltalake(uri, rows, mode="append", commit_properties=CommitProperties({"run_id": run_id}))
+    except OSError as error:
+        raise type(error)(f"{uri}: {error}") from error
+    reach("tables.appended")
+    version = int(DeltaTable(uri).version())
+    if "://" not in uri:
+        _sync(Path(uri), version)
+    return version
 
 
-def current_version(uri: str) -> int | None:
-    """The newest version of the table, None when it does not exist."""
-    return int(DeltaTable(uri).version()) if DeltaTable.is_deltatable(uri) else None
+def _undo(uri: str, after: int | None) -> None:
+    """Take back every commit after version ``after``, also one that a crash has torn: its entry in the log goes."""
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    last = -1 if after is None else after
+    if not filesystem.exists(f"{path}/{LOG}"):
+        return
+    entries = [str(entry).rsplit("/", 1)[-1] for entry in filesystem.ls(f"{path}/{LOG}", detail=False)]
+    late = [name for name in entries if name.partition(".")[0].isdigit() and int(name.partition(".")[0]) > last]
+    # The hint at the newest checkpoint first, which may be one of them; it only saves Delta a listing. Then the last
+    # entry first: what is left after a kill is a shorter history, never one with a gap.
+    hint = [HINT] if late and HINT in entries else []
+    for name in [*hint, *sorted(late, reverse=True)]:
+        filesystem.rm(f"{path}/{LOG}/{name}")
+
+
+def _sync(folder: Path, version: int) -> None:
+    """Bring the files of a commit to the disk before anything names it; Delta's writer leaves that to the system."""
+    entry = folder / LOG / f"{version:020}.json"
+    actions = [json.loads(line) for line in entry.read_text(encoding="utf-8").splitlines()]
+    written = [folder / action["add"]["path"] for action in actions if "add" in action]
+    for path in [*written, entry, folder / LOG, folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def read(

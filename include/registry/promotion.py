@@ -13,6 +13,7 @@ from typing import Any
 from mlflow import MlflowClient
 from sqlalchemy import Engine
 
+from include.failpoints import reach
 from include.registry import versions
 from include.state import promotions
 from include.state.lock import hold
@@ -68,8 +69,11 @@ def promote(engine: Engine, client: MlflowClient, use_case: str, candidacy: Cand
             reasons=candidacy.reasons,
             fence=fence,
         )
+        reach("promotion.intended")
         versions.set_alias(client, use_case, versions.CHAMPION, candidacy.version)
+        reach("promotion.moved")
         promotions.finish(engine, intent)
+    reach("promotion.done")
     log.info("%s: version %s replaces %s as champion", use_case, candidacy.version, current)
     return current
 

@@ -28,6 +28,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_TYPE,
 )
 
+from include.failpoints import reach
 from include.registry.patience import patient, switch_off_blind_retries
 from include.state.runs import Run
 
@@ -56,8 +57,7 @@ def parent_run(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> str:
         if CANDIDATE_TAG not in found.data.tags:
             client.log_batch(found.info.run_id, tags=_run_tags(tags))
             return str(found.info.run_id)
-    own = {**_origin(run), MLFLOW_RUN_NAME: f"retrain as of {run.as_of}"}
-    return str(client.create_run(experiment, tags={**tags, **own}).info.run_id)
+    return _create(client, experiment, {**tags, **_origin(run), MLFLOW_RUN_NAME: f"retrain as of {run.as_of}"})
 
 
 @patient
@@ -69,7 +69,7 @@ def candidate_run(client: MlflowClient, run: Run, parent_id: str, candidate: str
             _end(client, earlier, "KILLED")
             client.delete_run(earlier.info.run_id)
     own = {**_origin(run), MLFLOW_RUN_NAME: candidate, CANDIDATE_TAG: candidate, MLFLOW_PARENT_RUN_ID: parent_id}
-    return str(client.create_run(experiment, tags={**tags, **own}).info.run_id)
+    return _create(client, experiment, {**tags, **own})
 
 
 @patient
@@ -159,6 +159,12 @@ def _is(run: Run) -> str:
     return f"tags.`{RUN_TAG}` = '{_name(run)}'"
 
 
+def _create(client: MlflowClient, experiment: str, tags: dict[str, str]) -> str:
+    created = str(client.create_run(experiment, tags=tags).info.run_id)
+    reach("tracking.created")
+    return created
+
+
 def _found(client: MlflowClient, experiment: str, condition: str) -> list[MlflowRun]:
     return list(client.search_runs([experiment], condition))
 
@@ -185,3 +191,4 @@ def _log(
     for folder, paths in files.items():
         for path in paths:
             client.log_artifact(mlflow_run_id, str(path), folder)
+    reach("tracking.logged")

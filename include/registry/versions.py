@@ -17,6 +17,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine
 
+from include.failpoints import reach
 from include.registry.patience import patient
 from include.registry.tracking import experiment_id
 from include.state.lock import hold
@@ -55,6 +56,7 @@ def alias(client: MlflowClient, name: str, which: str = CHAMPION) -> str | None:
 def set_alias(client: MlflowClient, name: str, which: str, version: str) -> None:
     """Let the alias point to ``version``."""
     client.set_registered_model_alias(name, which, version)
+    reach("versions.aliased")
 
 
 @patient
@@ -99,10 +101,12 @@ def _register(client: MlflowClient, new: Submission, check: Check) -> str:
     _upload(client, model_id, new.package, check)
     client.finalize_logged_model(model_id, LoggedModelStatus.READY)
     client.log_outputs(new.run, [LoggedModelOutput(model_id, step=0)])
+    reach("versions.ready")
     source, description = f"models:/{model_id}", new.description
     made = client.create_model_version(
         new.name, source, new.run, new.tags, model_id=model_id, description=description, await_creation_for=0
     )
+    reach("versions.registered")
     return str(made.version)
 
 
@@ -149,11 +153,13 @@ def _new_model(client: MlflowClient, new: Submission) -> str:
     for left in client.search_logged_models([experiment], f"tags.fingerprint = '{new.tags['fingerprint']}'"):
         client.delete_logged_model(left.model_id)
     made = client.create_logged_model(experiment, name=new.name, source_run_id=new.run, tags=new.tags)
+    reach("versions.created")
     return str(made.model_id)
 
 
 def _upload(client: MlflowClient, model_id: str, package: Path, check: Check) -> None:
     client.log_model_artifacts(model_id, str(package))
+    reach("versions.uploaded")
     with _downloaded(client, model_id, package.parent) as arrived:
         check(arrived)
 

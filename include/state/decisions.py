@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, delete, insert, select
 
+from include.failpoints import reach
 from include.state import database as db
 from include.state.runs import Run
 
@@ -41,6 +42,7 @@ def record(engine: Engine, run: Run, kind: str, outcome: str, reasons: list[str]
                 decided_at=db.now(),
             )
         )
+    reach("decisions.recorded")
 
 
 def of_kind(engine: Engine, use_case: str, kind: str) -> list[DecisionRow]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
+from include.failpoints import reach
 from include.state import database as db
 
 
@@ -37,6 +38,7 @@ def publish(engine: Engine, publication: Publication) -> None:
     """Make ``publication`` visible; the same run again changes nothing."""
     with engine.begin() as connection:
         db.insert_once(connection, db.publications, **asdict(publication), published_at=db.now())
+    reach("publications.published")
 
 
 def of_run(engine: Engine, use_case: str, dataset: str, run_id: str) -> Publication | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, select, update
 
+from include.failpoints import reach
 from include.state import database as db
 from include.state.runs import Run
 
@@ -39,6 +40,7 @@ def add(engine: Engine, run: Run, evidence: str, columns: list[str], reason: str
             requested_by=run.run_id,
             requested_at=db.now(),
         )
+    reach("requests.added")
 
 
 def pending(engine: Engine, use_case: str, until: str | None = None) -> list[Request]:

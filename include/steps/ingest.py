@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
@@ -16,12 +16,15 @@ from include.data.calendar import midnight
 from include.data.replay import spread
 from include.data.sources import Landed
 from include.errors import DataRejected, NothingToDo
+from include.files import whole, write_text
 from include.state import decisions, publications, runs, sources
+from include.state.lock import hold
 from include.state.publications import Publication
 from include.steps.ledger import Record, Work, step
 
 log = logging.getLogger(__name__)
 
+PUBLISH_SECONDS = 600.0
 ROWS, LABELS, QUARANTINE = "customers", "labels", "quarantine"
 
 
@@ -39,7 +42,7 @@ def land(work: Work, record: Record) -> Record:
         known = f"everything up to {last.last_day} is published" if last else f"{uri} has no day before {as_of}"
         raise NothingToDo("NO_NEW_DATA", known)
     manifest = work.folder / "landed.json"
-    manifest.write_text(json.dumps([asdict(file) for file in landed], indent=2), encoding="utf-8")
+    write_text(manifest, json.dumps([asdict(file) for file in landed], indent=2))
     log.info("landed %d file(s) of %s", len(landed), uri)
     return {"uri": uri, "manifest": str(manifest)}
 
@@ -70,14 +73,6 @@ def publish(work: Work, record: Record) -> Record:
     """Append to the tables and make their versions visible with one row; a repeat changes nothing."""
     files = json.loads(Path(record["manifest"]).read_text(encoding="utf-8"))
     rows = pd.read_parquet(work.folder / f"{ROWS}.parquet")
-    run_key = f"{work.run.kind}/{work.run.run_id}"
-    found = {}
-    for table in (ROWS, LABELS, QUARANTINE):
-        frame = pd.read_parquet(work.folder / f"{table}.parquet").assign(as_of=work.run.as_of, run_id=work.run.run_id)
-        uri = tables.table_uri(work.settings.lake_uri, work.run.use_case, table)
-        version = tables.append(work.engine, uri, frame, run_key) if len(frame) else tables.current_version(uri)
-        if version is not None:
-            found[table] = version
     simulated = data_sources.kind_of(record["uri"]) == "simulator"
     days = [file["day"] for file in files if file["kind"] == "rows" and file["day"]]
     publication = Publication(
@@ -87,20 +82,39 @@ def publish(work: Work, record: Record) -> Record:
         as_of=work.run.as_of,
         first_day=min(days) if days else str(rows["observed_at"].min().date()),
         last_day=max(days) if days else str(rows["observed_at"].max().date()),
-        versions=found,
+        versions={},
         rows_in=record["rows_in"],
         rows_published=len(rows),
         rows_quarantined=record["quarantined"],
         simulated=simulated,
         files={file["uri"]: file["sha256"] for file in files},
     )
-    publications.publish(work.engine, publication)
+    publication = _publish(work, publication)
     digest = files[0]["sha256"] if data_sources.kind_of(record["uri"]) == "replay" else None
     sources.pin(work.engine, work.run.use_case, record["uri"], digest, work.run.as_of)
     what = f"{len(rows)} rows of {publication.first_day} to {publication.last_day}, {record['quarantined']} quarantined"
     runs.record(work.engine, work.run, "PUBLISHED", [what], data_version=publication.data_version, simulated=simulated)
     log.info("published %s as %s", what, publication.data_version)
     return {"data_version": publication.data_version, "rows": len(rows)}
+
+
+def _publish(work: Work, publication: Publication) -> Publication:
+    """Append the staged tables and name their versions in one row, unless this run has done so before."""
+    use_case = work.run.use_case
+    with hold(work.engine, f"publish {use_case} data", PUBLISH_SECONDS):
+        if done := publications.of_run(work.engine, use_case, "data", work.run.run_id):
+            return done
+        previous = publications.latest(work.engine, use_case, "data")
+        versions = dict(previous.versions) if previous else {}
+        for table in (ROWS, LABELS, QUARANTINE):
+            staged = pd.read_parquet(work.folder / f"{table}.parquet")
+            if len(staged):
+                frame = staged.assign(as_of=work.run.as_of, run_id=work.run.run_id)
+                uri = tables.table_uri(work.settings.lake_uri, use_case, table)
+                versions[table] = tables.append(uri, frame, work.run.run_id, after=versions.get(table))
+        published = replace(publication, versions=versions)
+        publications.publish(work.engine, published)
+    return published
 
 
 def _last_published(work: Work) -> Publication | None:
@@ -184,14 +198,13 @@ def _stage(work: Work, uri: str, rows: pd.DataFrame, labels: pd.DataFrame, quara
     own = own.assign(known_at=(own["observed_at"] + delay).dt.as_unit("us"))
     staged = {ROWS: rows.drop(columns="label"), LABELS: _concat([own, labels]), QUARANTINE: quarantine}
     for name, frame in staged.items():
-        temporary = work.folder / f".{name}.part"
-        frame.to_parquet(temporary, index=False)
-        temporary.replace(work.folder / f"{name}.parquet")
+        with whole(work.folder / f"{name}.parquet") as path:
+            frame.to_parquet(path, index=False)
 
 
 def _report(work: Work, uri: str, frame: pd.DataFrame, result: expectations.Validation) -> None:
     content = result.to_json()
-    (work.folder / "validation.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+    write_text(work.folder / "validation.json", json.dumps(content, indent=2))
     times = frame["observed_at"]
     page = report.render(
         content,
@@ -202,6 +215,6 @@ def _report(work: Work, uri: str, frame: pd.DataFrame, result: expectations.Vali
         run_id=work.run.run_id,
         simulated=data_sources.kind_of(uri) == "simulator",
     )
-    (work.folder / "validation.html").write_text(page, encoding="utf-8")
+    write_text(work.folder / "validation.html", page)
     if work.settings.data_docs:
         data_docs.build(frame, work.spec, work.folder / "data_docs")

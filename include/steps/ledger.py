@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from include import spec as specs
 from include.errors import BadRequest, DataRejected, NothingToDo
+from include.failpoints import reach
 from include.settings import Settings
 from include.spec import UseCase
 from include.state import requests, runs
@@ -64,9 +65,12 @@ def step(function: Callable[Concatenate[Work, Record, P], Record]) -> Callable[C
     @functools.wraps(function)
     def recorded(record: Record, /, *args: P.args, **kwargs: P.kwargs) -> Record:
         work = work_of(record["run"])
+        point = f"{work.run.kind}.{function.__name__}"
         task = function.__name__ + "".join(f"[{argument}]" for argument in args if isinstance(argument, str))
         try:
+            reach(f"{point}.start")
             found = function(work, record, *args, **kwargs)
+            reach(f"{point}.return")
             runs.record_error(work.engine, work.run, task, None)
             return {**record, **found}
         except NothingToDo as end:
@@ -117,6 +121,7 @@ def open_run(
         requests.settle(engine, use_case, dead, "FAILED")
         log.warning("closed the ledger row of run %s, which ended without closing it", dead)
     runs.open_row(engine, run, **details)
+    reach("run.opened")
     # A dry run changes nothing, so it must not take a request away from the run that can answer it.
     claimed = requests.claim(engine, run) if kind == "retrain" and run_mode == ENABLED else []
     if woken and not claimed:
@@ -168,6 +173,7 @@ def close_run(use_case: str, kind: Kind, run_id: str, failed: list[str]) -> str:
     settings = Settings.from_environment()
     engine = connect(settings.state_url)
     outcome = runs.close_row(engine, use_case, kind, run_id, failed)
+    reach("run.closed")
     requests.settle(engine, use_case, run_id, outcome)
     if kind == "retrain":
         from include.registry import tracking  # MLflow takes seconds to import; only this DAG needs it

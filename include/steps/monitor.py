@@ -13,6 +13,7 @@ from include.data import sources as data_sources
 from include.data.window import LABEL, Lake
 from include.errors import DataRejected, NothingToDo
 from include.features import build as features
+from include.files import write_text
 from include.monitoring import drift as drifting
 from include.monitoring import policy, quality
 from include.monitoring.baseline import SCORE, Baseline
@@ -52,7 +53,7 @@ def measure_drift(work: Work, record: Record) -> Record:
     for index in range(work.spec.retrain_policy.num_evaluation_windows):
         window = _scored(work, model, _window(work, publication, index))
         reports.append(drifting.measure(baseline.rows, window, checks, work.spec, work.spec.training.seed))
-    (work.folder / "drift_verdict.json").write_text(json.dumps(reports[0].to_json(), indent=2), encoding="utf-8")
+    write_text(work.folder / "drift_verdict.json", json.dumps(reports[0].to_json(), indent=2))
     log.info("windows, newest first: %s", ", ".join(report.outcome for report in reports))
     runs.record(work.engine, work.run, None, drifted_columns=list(reports[0].drifted))
     return {

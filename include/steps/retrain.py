@@ -23,12 +23,14 @@ from include.errors import DataRejected, NothingToDo
 from include.evaluation import figures, gate
 from include.evaluation.metrics import Metrics, evaluate
 from include.features import build as features
+from include.files import whole, write_text
 from include.monitoring.baseline import Baseline, make_baseline
 from include.registry import promotion, tracking, versions
 from include.registry.promotion import Candidacy, ChampionChanged
 from include.spec import LOWER_IS_BETTER
 from include.state import decisions, promotions, publications, runs
 from include.state import sources as source_rows
+from include.state.lock import hold
 from include.state.publications import Publication
 from include.steps.ledger import Record, Work, step
 from include.training import package, search
@@ -39,6 +41,7 @@ from include.training.window import judge_window
 
 log = logging.getLogger(__name__)
 
+PUBLISH_SECONDS = 600.0
 SAMPLE_ROWS = 100
 GATE_OUTCOMES = {"FAIL": "REFUSED", "NOT_EVALUATED": "NOT_EVALUATED"}
 
@@ -83,7 +86,8 @@ def build_features(work: Work, record: Record) -> Record:
     _store_features(work, publication, labelled, matrix, version)
     keys = labelled[[work.spec.id, OBSERVED, LABEL]].add_prefix("key_")
     path = work.folder / "matrix.parquet"
-    _write_parquet(pd.concat([keys, matrix], axis=1), path)
+    with whole(path) as temporary:
+        pd.concat([keys, matrix], axis=1).to_parquet(temporary, index=False)
     return {"matrix": str(path), "feature_version": version}
 
 
@@ -162,7 +166,8 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
         "dummy": evaluate(labels, np.full(len(labels), train_labels.mean())),
     }
     obstacle = _score_champion(work, record, raw, labels, split.holdout_from, scores, metrics)
-    pd.DataFrame(scores).to_parquet(work.folder / "holdout_scores.parquet", index=False)
+    with whole(work.folder / "holdout_scores.parquet") as path:
+        pd.DataFrame(scores).to_parquet(path, index=False)
     figures.draw(labels, scores, work.folder / "figures")
     return {
         "metrics": {name: found.as_dict() for name, found in metrics.items()},
@@ -179,7 +184,7 @@ def judge(work: Work, record: Record) -> Record:
     verdict = gate.judge(
         metrics["challenger"], metrics.get("champion"), metrics["dummy"], work.spec.gate, not_evaluated=obstacle
     )
-    (work.folder / "verdict.json").write_text(verdict.to_json(), encoding="utf-8")
+    write_text(work.folder / "verdict.json", verdict.to_json())
     reasons = [f"{reason.code}: {reason.message}" for reason in verdict.reasons]
     evidence = {
         "fingerprint": record["fingerprint"],
@@ -289,9 +294,9 @@ def _split(work: Work, record: Record, part: str = "train") -> tuple[pd.DataFram
 
 
 def _matrix(work: Work, record: Record) -> tuple[pd.DataFrame, pd.DataFrame, splitting.Split]:
-    whole = pd.read_parquet(record["matrix"])
-    keys = whole.filter(like="key_").rename(columns=lambda name: name.removeprefix("key_"))
-    return whole[list(work.spec.feature_types)], keys, splitting.split(keys, work.spec.training.split)
+    stored = pd.read_parquet(record["matrix"])
+    keys = stored.filter(like="key_").rename(columns=lambda name: name.removeprefix("key_"))
+    return stored[list(work.spec.feature_types)], keys, splitting.split(keys, work.spec.training.split)
 
 
 def _training_part(work: Work, record: Record) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
@@ -312,21 +317,24 @@ def _store_features(
     work: Work, publication: Publication, labelled: pd.DataFrame, matrix: pd.DataFrame, version: str
 ) -> None:
     """Append the rows that the store does not have yet under this feature version."""
-    dataset = f"features_{version}"
-    uri = tables.table_uri(work.settings.lake_uri, work.run.use_case, dataset)
+    dataset, use_case = f"features_{version}", work.run.use_case
+    uri = tables.table_uri(work.settings.lake_uri, use_case, dataset)
     keys = [work.spec.id, OBSERVED]
     rows = pd.concat([labelled[keys], matrix.drop(columns=keys, errors="ignore")], axis=1)
-    known = tables.current_version(uri)
-    if known is not None:
-        present = tables.read(uri, known, columns=keys).set_index(keys).index
-        rows = rows[~rows.set_index(keys).index.isin(present)]
-    if len(rows):
+    with hold(work.engine, f"publish {use_case} {dataset}", PUBLISH_SECONDS):
+        previous = publications.latest(work.engine, use_case, dataset)
+        known = previous.versions[dataset] if previous else None
+        if known is not None:
+            present = tables.read(uri, known, columns=keys).set_index(keys).index
+            rows = rows[~rows.set_index(keys).index.isin(present)]
+        if rows.empty:
+            return
         rows = rows.assign(**{AS_OF: work.run.as_of, "feature_version": version})
-        written = tables.append(work.engine, uri, rows, f"{work.run.kind}/{work.run.run_id}")
+        written = tables.append(uri, rows, work.run.run_id, after=known)
         publications.publish(
             work.engine,
             Publication(
-                use_case=work.run.use_case,
+                use_case=use_case,
                 dataset=dataset,
                 run_id=work.run.run_id,
                 as_of=work.run.as_of,
@@ -339,12 +347,6 @@ def _store_features(
                 simulated=publication.simulated,
             ),
         )
-
-
-def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_suffix(".part")
-    frame.to_parquet(temporary, index=False)
-    temporary.replace(path)
 
 
 def _end_left_open(work: Work, client: MlflowClient) -> None:

@@ -19,6 +19,7 @@ import skops.io
 from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
+from include.failpoints import reach
 from include.spec import Frozen
 from include.training.fingerprint import model_hash
 
@@ -98,6 +99,7 @@ def save(folder: Path, pipeline: Pipeline, about: Provenance, files: Mapping[str
         for name, content in [*contents.items(), (MANIFEST, manifest.model_dump_json(indent=2).encode())]:
             (staged / name).parent.mkdir(parents=True, exist_ok=True)
             (staged / name).write_bytes(content)
+        reach("package.staged")
         if folder.exists():
             shutil.rmtree(folder)
         staged.rename(folder)
