@@ -5,7 +5,7 @@ Each call has an ephemeral context of its own, because parallel tasks corrupt a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from include.data.contract import RowFault
 from include.spec import UseCase
 
 SAMPLE = 5
+FEW_VALUES = 1000
 
 
 @dataclass(frozen=True)
@@ -79,52 +80,124 @@ def validate(frame: pd.DataFrame, faults: Sequence[RowFault], spec: UseCase) -> 
 
     Exact repeats of a row are dropped and counted; rows with one key and different content all go to quarantine.
     """
-    repeats = frame.duplicated(keep="first").to_numpy()
-    batch = frame[~repeats].reset_index(drop=True)
+    repeats = _repeats(frame, spec) & ~_among(faults, len(frame))
+    batch = frame[~repeats].reset_index(drop=True) if repeats.any() else frame
     position = np.cumsum(~repeats) - 1
-    broken: list[list[str]] = [[] for _ in range(len(batch))]
+    broken = np.full(len(batch), "", dtype=object)
+    unread = {fault.column: np.zeros(len(batch), dtype=bool) for fault in faults}
     rules = []
     for fault in faults:
-        rows = sorted({int(position[row]) for row in fault.rows})
+        rows = position[fault.rows]
         rules.append(RuleResult(fault.rule, fault.column, len(rows), fault.sample))
+        unread[fault.column][rows] = True
         _mark(broken, rows, fault.rule)
-    for result in _run(batch, spec):
-        rule = _rule(result, batch, already=broken)
-        if rule is not None:
-            rules.append(rule[0])
-            _mark(broken, rule[1], rule[0].rule)
-    per_row = pd.Series(["; ".join(names) for names in broken], index=np.flatnonzero(~repeats), dtype="str")
-    quarantined = int((per_row != "").sum())
+    for result, rows in _run(batch, spec):
+        rule, rows = _rule(result, rows, batch, unread)
+        rules.append(rule)
+        _mark(broken, rows, rule.rule)
+    quarantined = int((broken != "").sum())
     refusals = tuple(_refusals(batch, quarantined, rules, spec))
-    everywhere = per_row.reindex(range(len(frame)), fill_value="duplicate row")
-    return Validation(len(frame), int(repeats.sum()), quarantined, tuple(rules), refusals, everywhere)
+    everywhere = np.full(len(frame), "duplicate row", dtype=object)
+    everywhere[~repeats] = broken
+    per_row = pd.Series(everywhere, dtype="str")
+    return Validation(len(frame), int(repeats.sum()), quarantined, tuple(rules), refusals, per_row)
 
 
-def _run(batch: pd.DataFrame, spec: UseCase) -> list[Any]:
+def _repeats(frame: pd.DataFrame, spec: UseCase) -> np.ndarray:
+    """A mask of the rows that are the same as an earlier one; only rows that share a key can be."""
+    shared = frame.duplicated([spec.id, "observed_at"], keep=False).to_numpy()
+    repeats = np.zeros(len(frame), dtype=bool)
+    repeats[shared] = frame[shared].duplicated(keep="first").to_numpy()
+    return repeats
+
+
+def _among(faults: Sequence[RowFault], rows: int) -> np.ndarray:
+    """A mask of the rows with a fault. What could not be read is null by now, so such rows only look alike."""
+    mask = np.zeros(rows, dtype=bool)
+    for fault in faults:
+        mask[fault.rows] = True
+    return mask
+
+
+def _run(batch: pd.DataFrame, spec: UseCase) -> Iterator[tuple[Any, np.ndarray]]:
+    """Each expectation on columns with the rows of ``batch`` that break it.
+
+    Great Expectations judges each distinct value of a column once and the verdict goes to all rows that have it, so
+    that its work grows with the distinct values; keys and the count of rows it sees whole.
+    """
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
-    asset = context.data_sources.add_pandas("batch").add_dataframe_asset("rows")
+    suite = compile_suite(spec).expectations
+    by_column = [expectation for expectation in suite if hasattr(expectation, "column")]
+    distinct = {name: _distinct(batch[name], by_column) for name in dict.fromkeys(e.column for e in by_column)}
+    for group in _of_like_size(distinct):
+        length = max(len(distinct[name].values) for name in group)
+        values = pd.DataFrame({name: distinct[name].padded(length) for name in group})
+        for result in _judge(context, values, [e for e in by_column if e.column in group]):
+            found = distinct[result.expectation_config.kwargs["column"]]
+            yield result, found.rows(result.result.get("unexpected_index_list") or [])
+    keys = batch[[spec.id, "observed_at"]]
+    for result in _judge(context, keys, [e for e in suite if not hasattr(e, "column")]):
+        if result.expectation_config.type != "expect_table_row_count_to_be_between":
+            yield result, np.array(result.result.get("unexpected_index_list") or [], dtype=int)
+
+
+@dataclass(frozen=True)
+class _Distinct:
+    """The ``values`` of a column that differ, and for each row which of them it has (``codes``, shape (rows,))."""
+
+    values: pd.Series
+    codes: np.ndarray
+
+    def padded(self, length: int) -> pd.Series:
+        """``length`` values: columns of one frame are of one length, so the last value is repeated."""
+        if not len(self.values):
+            return self.values
+        return self.values.take(np.minimum(np.arange(length), len(self.values) - 1)).reset_index(drop=True)
+
+    def rows(self, places: Sequence[int]) -> np.ndarray:
+        """The rows that have one of the values at ``places``."""
+        chosen = np.zeros(len(self.values), dtype=bool)
+        chosen[[place for place in places if place < len(chosen)]] = True
+        return np.flatnonzero(chosen[self.codes])
+
+
+def _distinct(column: pd.Series, suite: Sequence[Any]) -> _Distinct:
+    asked = {expectation.expectation_type for expectation in suite if expectation.column == column.name}
+    # Where nothing but null matters, a null and a value stand for all.
+    seen = column.isna() if asked == {"expect_column_values_to_not_be_null"} else column
+    codes, values = pd.factorize(seen, use_na_sentinel=False)
+    first = np.zeros(len(values), dtype=int)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return _Distinct(column.take(first), codes)
+
+
+def _of_like_size(distinct: dict[str, _Distinct]) -> list[list[str]]:
+    """Columns in two groups, so that a few with very many values do not lengthen the frame of all the others."""
+    few = [name for name, found in distinct.items() if len(found.values) <= FEW_VALUES]
+    return [group for group in (few, [name for name in distinct if name not in few]) if group]
+
+
+def _judge(context: Any, frame: pd.DataFrame, expectations: Sequence[Any]) -> list[Any]:
+    asset = context.data_sources.add_or_update_pandas("batch").add_dataframe_asset("rows")
     definition = asset.add_batch_definition_whole_dataframe("whole")
+    suite = gx.ExpectationSuite(name="suite", expectations=list(expectations))
     wanted = {"result_format": "COMPLETE", "include_unexpected_rows": False}
-    checked = definition.get_batch({"dataframe": batch}).validate(compile_suite(spec), result_format=wanted)
-    return list(checked.results)
+    return list(definition.get_batch({"dataframe": frame}).validate(suite, result_format=wanted).results)
 
 
-def _rule(result: Any, batch: pd.DataFrame, already: list[list[str]]) -> tuple[RuleResult, list[int]] | None:
-    """The rule behind one expectation's result with the rows that break it; None for a rule about the table."""
+def _rule(
+    result: Any, rows: np.ndarray, batch: pd.DataFrame, unread: Mapping[str, np.ndarray]
+) -> tuple[RuleResult, np.ndarray]:
+    """The rule behind one expectation's result, with those of ``rows`` that break it and no rule before it."""
     kind, kwargs = result.expectation_config.type, result.expectation_config.kwargs
     if (result.exception_info or {}).get("raised_exception"):
         raise RuntimeError(f"{kind} on {kwargs.get('column')}: {result.exception_info['exception_message']}")
-    if kind == "expect_table_row_count_to_be_between":
-        return None
-    rows = [int(row) for row in result.result.get("unexpected_index_list") or []]
     column = kwargs.get("column") or "+".join(kwargs["column_list"])
-    if kind == "expect_column_values_to_not_be_null":
+    if kind == "expect_column_values_to_not_be_null" and column in unread:
         # A value that could not be read is null by now and has been named for what it was.
-        rows = [row for row in rows if not any(name.startswith(f"{column}: ") for name in already[row])]
-    values = (
-        batch[column].iloc[rows[:SAMPLE]] if column in batch else batch[kwargs["column_list"][0]].iloc[rows[:SAMPLE]]
-    )
+        rows = rows[~unread[column][rows]]
+    values = batch[kwargs.get("column") or kwargs["column_list"][0]].iloc[rows[:SAMPLE]]
     return RuleResult(f"{column}: {_words(kind, kwargs)}", column, len(rows), tuple(str(v)[:80] for v in values)), rows
 
 
@@ -151,9 +224,9 @@ def _range(low: float | None, high: float | None) -> str:
             return f"must be between {low:.15g} and {high:.15g}"
 
 
-def _mark(broken: list[list[str]], rows: Sequence[int], rule: str) -> None:
-    for row in rows:
-        broken[row].append(rule)
+def _mark(broken: np.ndarray, rows: np.ndarray, rule: str) -> None:
+    """Add ``rule`` to what the rows break (text, shape (rows,))."""
+    broken[rows] = [f"{before}; {rule}" if before else rule for before in broken[rows]]
 
 
 def _refusals(batch: pd.DataFrame, quarantined: int, rules: list[RuleResult], spec: UseCase) -> list[tuple[str, str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import great_expectations as gx
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -146,3 +148,56 @@ def test_no_progress_bar_goes_into_the_log_of_a_task(
     expectations.validate(batch, (), churn)
     shown = capfd.readouterr()
     assert "Calculating Metrics" not in shown.out + shown.err
+
+
+def plain(frame: pd.DataFrame, spec: UseCase) -> dict[str, list[int]]:
+    """Great Expectations alone on every row of the frame: the rows that break each rule."""
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("batch").add_dataframe_asset("rows")
+    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+    checked = batch.validate(expectations.compile_suite(spec), result_format={"result_format": "COMPLETE"})
+    found = {}
+    for result in checked.results:
+        kind, about = result.expectation_config.type, result.expectation_config.kwargs
+        if kind != "expect_table_row_count_to_be_between":
+            column = about.get("column") or "+".join(about["column_list"])
+            found[f"{column}: {expectations._words(kind, about)}"] = sorted(result.result["unexpected_index_list"])
+    return found
+
+
+def spoil_at_random(frame: pd.DataFrame, spec: UseCase, seed: int) -> pd.DataFrame:
+    """Blanks, foreign categories, numbers out of range and keys that stand twice, each in a few rows."""
+    random = np.random.default_rng(seed)
+    spoiled = frame.copy()
+    for name, column in spec.columns.items():
+        rows = random.choice(len(frame), 40, replace=False)
+        spoiled.loc[rows[:20], name] = None
+        if column.type == "category":
+            spoiled.loc[rows[20:], name] = random.choice(["Weekly", "yes", "\u0645"], 20)
+        if column.is_numeric:
+            spoiled.loc[rows[20:], name] = random.choice([-1.0, -1e300, 1e300, 0.0], 20)
+    spoiled.loc[random.choice(len(frame), 20, replace=False), "label"] = random.choice([2.0, -1.0, np.nan], 20)
+    return pd.concat([spoiled, spoiled.head(30).assign(tenure=5.0)], ignore_index=True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_verdicts_are_those_of_great_expectations_on_every_row(seed: int, batch: pd.DataFrame, churn: UseCase):
+    frame = spoil_at_random(batch, churn, seed)
+    assert not frame.duplicated().any()
+    expected = plain(frame, churn)
+    result = expectations.validate(frame, (), churn)
+    rules = result.broken_rules.str.split("; ")
+    assert {rule.rule: rule.broken for rule in result.rules} == {rule: len(rows) for rule, rows in expected.items()}
+    assert all(expected.values())
+    for rule, rows in expected.items():
+        assert list(np.flatnonzero(rules.map(lambda names, rule=rule: rule in names))) == rows
+
+
+def test_rows_that_could_not_be_read_are_never_taken_for_repeats(batch: pd.DataFrame, churn: UseCase):
+    unread = batch.head(1).assign(tenure=float("nan"))
+    frame = pd.concat([unread, batch.iloc[1:], unread], ignore_index=True)
+    fault = contract.RowFault("tenure: not a number", "tenure", np.array([0, ROWS]), ("12abc", "13abc"))
+    result = expectations.validate(frame, [fault], churn)
+    assert (result.duplicates, result.quarantined, result.published) == (0, 2, ROWS - 1)
+    assert list(np.flatnonzero(result.broken_rules != "")) == [0, ROWS]
