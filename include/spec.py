@@ -104,6 +104,8 @@ class Source(Frozen):
     uri: str = "simulator:"
     labels_uri: str | None = None
     label_delay_days: int = Field(0, ge=0)
+    wait_seconds: float = Field(60, ge=0, le=3600)
+    """How long a file may be missing, or change while it is read, before the run fails."""
     replay: Replay = Replay()
 
 
@@ -277,6 +279,16 @@ class UseCase(Frozen):
         return types | {name: derived.type for name, derived in self.features.derived.items()}
 
     @property
+    def source_uri(self) -> str:
+        """Where the data comes from; a relative path begins at the folder of the spec."""
+        return _located(self.source.uri, self.folder)
+
+    @property
+    def labels_uri(self) -> str | None:
+        """Where labels that come apart from the rows come from."""
+        return _located(self.source.labels_uri, self.folder) if self.source.labels_uri else None
+
+    @property
     def sensitive_columns(self) -> tuple[str, ...]:
         return tuple(name for name, column in self.columns.items() if column.sensitive)
 
@@ -329,6 +341,10 @@ def _source_faults(source: Source) -> Iterator[str]:
         yield "source.labels_uri: needs {day}, one file a day"
     if source.labels_uri and "{day}" not in source.uri:
         yield "source.labels_uri: is read beside daily files; source.uri needs {day}"
+
+
+def _located(uri: str, folder: Path) -> str:
+    return uri if ":" in uri.split("/")[0] else str(folder / uri)
 
 
 def _not_among(where: str, names: Iterable[str], known: set[str]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from include import spec as specs
 from include.cli.console import console, error, heading, line
 from include.data import contract, sources
 from include.data.contract import Conformed
+from include.data.sources import Seen
 from include.errors import DataRejected
 from include.features.build import FeatureError, build, load_functions
 from include.settings import Settings
@@ -95,7 +96,7 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
 
 def _rows(spec: UseCase, data: str | None) -> tuple[str, Conformed]:
     """Typed rows to try the features on, and where they come from."""
-    uri = data or spec.source.uri
+    uri = data or spec.source_uri
     if data is None and sources.kind_of(uri) == "simulator":
         return uri, _simulated(uri, spec)
     if "://" in uri:
@@ -103,14 +104,14 @@ def _rows(spec: UseCase, data: str | None) -> tuple[str, Conformed]:
             f"{spec.folder / 'spec.yaml'}: source.uri: {uri} is not on this machine; name a file with --data"
         )
     if sources.kind_of(uri) == "daily":
-        uri = uri.format(day=max(sources.daily_days(uri), default="2026-01-31"))
+        uri = uri.replace("{day}", str(max(sources.daily_days(uri), default="2026-01-31")))
     return uri, contract.conform(contract.read(Path(uri).expanduser(), spec), spec)
 
 
 def _simulated(uri: str, spec: UseCase) -> Conformed:
     day = timedelta(days=1)
     with tempfile.TemporaryDirectory() as folder:
-        landed = sources.land(uri, spec, after=SIMULATED_DAY - day, as_of=SIMULATED_DAY + day, folder=Path(folder))
+        landed = sources.land(uri, spec, Seen(SIMULATED_DAY - day), as_of=SIMULATED_DAY + day, folder=Path(folder))
         path = next(Path(file.path) for file in landed if file.kind == "rows")
         return contract.conform(contract.read(path, spec), spec)
 

@@ -22,6 +22,7 @@ def register_source(settings: Settings, source: str, use_case: str = "churn") ->
     """
     uri = _absolute(source)
     spec = specs.find(use_case, settings.use_case_folders)
+    engine = connect(settings.state_url)
     if data_sources.kind_of(uri) == "simulator":
         data_sources.parse_simulator(uri)
     elif data_sources.kind_of(uri) == "replay" and "://" not in uri:
@@ -29,17 +30,18 @@ def register_source(settings: Settings, source: str, use_case: str = "churn") ->
             raise StackError(f"SOURCE={source}: there is no file {uri}.")
         contract.read(Path(uri), spec)
     try:
-        sources.choose(connect(settings.state_url), use_case, uri)
+        sources.choose(engine, use_case, uri)
     except sources.SourceMixed as refusal:
         raise StackError(str(refusal)) from refusal
+    chosen = sources.get(engine, use_case)
+    data_sources.refuse_changed(uri, chosen.sha256 if chosen else None)
 
 
 def newest_as_of(settings: Settings, use_case: str) -> date:
     """The day after the newest day that the source can give; never before what is already published."""
     spec = specs.find(use_case, settings.use_case_folders)
     engine = connect(settings.state_url)
-    row = sources.get(engine, use_case)
-    uri = row.uri if row else spec.source.uri
+    uri = sources.uri_of(engine, spec)
     published = publications.latest(engine, use_case, "data")
     known = date.fromisoformat(published.as_of) if published else date.min
     match data_sources.kind_of(uri):

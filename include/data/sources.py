@@ -7,8 +7,9 @@ any fsspec URI) that is replayed as a history, or a URI with ``{day}`` for one f
 from __future__ import annotations
 
 import hashlib
-import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
@@ -17,11 +18,11 @@ from urllib.parse import parse_qsl
 import fsspec
 
 from include.data.calendar import days_between
-from include.data.simulator import Drift, simulate_day
+from include.data.fetch import digest_of, fetch
+from include.data.simulator import ID_ROWS, Drift, simulate_day
 from include.errors import DataRejected
+from include.files import write_text
 from include.spec import UseCase
-
-CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Simulator:
     seed: int = 7
     drift: Drift | None = None
 
+    def __post_init__(self) -> None:
+        if not (0 < self.rows_per_day <= ID_ROWS and self.days > 0 and self.seed >= 0):
+            raise ValueError(f"rows_per_day must be from 1 to {ID_ROWS:,}, days at least 1 and seed at least 0")
+
 
 @dataclass(frozen=True)
 class Landed:
@@ -43,6 +48,14 @@ class Landed:
     path: str
     sha256: str
     uri: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What earlier runs have published of the source: its last day, and each file's URI with its SHA-256."""
+
+    last_day: date | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 Kind = Literal["simulator", "daily", "replay"]
@@ -62,10 +75,10 @@ def label_delay(uri: str, spec: UseCase) -> timedelta:
 
 def parse_simulator(uri: str) -> Simulator:
     """The simulator that ``uri`` describes; ``DataRejected`` names an unknown or unreadable parameter."""
-    options = dict(parse_qsl(uri.removeprefix("simulator:").removeprefix("?"), strict_parsing=False))
+    text = uri.removeprefix("simulator:").removeprefix("?")
     try:
-        drift_kind, start = options.pop("drift", None), options.pop("drift_from", None)
-        drift = Drift(kind=drift_kind, start=date.fromisoformat(start or "")) if drift_kind else None  # type: ignore[arg-type]
+        options = dict(parse_qsl(text, keep_blank_values=True, strict_parsing=True)) if text else {}
+        drift = _drift(options.pop("drift", None), options.pop("drift_from", None))
         return Simulator(**{key: int(value) for key, value in options.items()}, drift=drift)
     except (TypeError, ValueError) as error:
         raise DataRejected(
@@ -75,16 +88,40 @@ def parse_simulator(uri: str) -> Simulator:
         ) from error
 
 
-def land(uri: str, spec: UseCase, *, after: date | None, as_of: date, folder: Path) -> list[Landed]:
-    """Bring every day after ``after`` and before ``as_of`` into ``folder``; an empty list when there is none."""
+def _drift(kind: str | None, start: str | None) -> Drift | None:
+    if (kind is None) != (start is None):
+        raise ValueError("drift and drift_from belong together")
+    return Drift(kind=kind, start=date.fromisoformat(start)) if kind and start else None  # type: ignore[arg-type]
+
+
+def land(uri: str, spec: UseCase, seen: Seen, *, as_of: date, folder: Path) -> list[Landed]:
+    """Bring what ``seen`` does not hold yet of the days before ``as_of`` into ``folder``; it may be nothing.
+
+    A static file is replayed once; ``DataRejected`` (``SOURCE_CHANGED``) when it is another one by now.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     match kind_of(uri):
         case "simulator":
-            return _land_simulated(uri, spec, after, as_of, folder)
+            return _land_simulated(uri, spec, seen.last_day, as_of, folder)
         case "daily":
-            return _land_daily(uri, spec, after, as_of, folder)
+            return _land_daily(uri, spec, seen, as_of, folder)
+        case _ if seen.last_day:
+            refuse_changed(uri, seen.files.get(uri))
+            return []
         case _:
-            return [] if after else [_fetch(uri, folder / f"rows{_suffix(uri)}", "rows", None)]
+            return [_fetch(uri, folder / f"rows{_suffix(uri)}", "rows", None, spec)]
+
+
+def refuse_changed(uri: str, pinned: str | None) -> None:
+    """Raise ``DataRejected`` (``SOURCE_CHANGED``) when a static file is no longer the one that was replayed."""
+    found = digest_of(uri)
+    if pinned and found and found != pinned:
+        raise DataRejected(
+            "SOURCE_CHANGED",
+            f"{uri}: has changed since it was replayed (SHA-256 {pinned[:12]}… then, {found[:12]}… now), and a static "
+            "file is replayed once. Put the old one back and give new rows as daily files, or start anew with it: "
+            "another MODELOPS_HOME, or make clean",
+        )
 
 
 def _land_simulated(uri: str, spec: UseCase, after: date | None, as_of: date, folder: Path) -> list[Landed]:
@@ -109,70 +146,53 @@ def _simulate(simulator: Simulator, day: date):  # type: ignore[no-untyped-def]
     return simulate_day(day, rows=simulator.rows_per_day, seed=simulator.seed, drift=simulator.drift)
 
 
-def _land_daily(uri: str, spec: UseCase, after: date | None, as_of: date, folder: Path) -> list[Landed]:
-    first = after + timedelta(days=1) if after else _first_day(uri)
-    landed = []
-    for day in days_between(first, as_of):
-        landed.append(_fetch(uri.format(day=day), folder / f"rows-{day}{_suffix(uri)}", "rows", day))
-        labels_uri = spec.source.labels_uri
-        if labels_uri and _exists(labels_uri.format(day=day)):
-            name = folder / f"labels-{day}{_suffix(labels_uri)}"
-            landed.append(_fetch(labels_uri.format(day=day), name, "labels", day))
+def _land_daily(uri: str, spec: UseCase, seen: Seen, as_of: date, folder: Path) -> list[Landed]:
+    first = seen.last_day + timedelta(days=1) if seen.last_day else _first_day(uri)
+    rows = [(day, uri.replace("{day}", str(day))) for day in days_between(first, as_of)]
+    landed = [_fetch(one, folder / f"rows-{day}{_suffix(uri)}", "rows", day, spec) for day, one in rows]
+    if landed and spec.labels_uri:
+        landed += _land_labels(spec.labels_uri, spec, seen, as_of, folder)
     return landed
+
+
+def _land_labels(uri: str, spec: UseCase, seen: Seen, as_of: date, folder: Path) -> list[Landed]:
+    """Every file of labels that no earlier run has taken, so also one that came days after its day."""
+    found = [(day, uri.replace("{day}", str(day))) for day in daily_days(uri) if day < as_of]
+    new = [(day, one) for day, one in found if one not in seen.files]
+    return [_fetch(one, folder / f"labels-{day}{_suffix(uri)}", "labels", day, spec) for day, one in new]
 
 
 def daily_days(uri: str) -> list[date]:
     """The days for which a file of the daily source ``uri`` exists, in order."""
-    filesystem, pattern = fsspec.core.url_to_fs(uri.replace("{day}", "*"))
-    start = pattern.index("*")
+    filesystem, template = fsspec.core.url_to_fs(uri)
+    start = template.index("{day}")
+    pattern = template.replace("[", "[[]").replace("{day}", "*")
     days = []
-    for path in filesystem.glob(pattern):
-        try:
-            days.append(date.fromisoformat(str(path)[start : start + 10]))
-        except ValueError:
-            continue  # a file beside the daily ones, such as a README
+    for path in map(str, filesystem.glob(pattern)):
+        text = path[start : start + len("2026-01-31")]
+        with suppress(ValueError):  # a file beside the daily ones, such as a README
+            if template.replace("{day}", text) == path:
+                days.append(date.fromisoformat(text))
     return sorted(days)
 
 
 def _first_day(uri: str) -> date:
     days = daily_days(uri)
     if not days:
-        raise DataRejected(
-            "MISSING_FILE", f"{uri}: no file matches; expected one a day, such as {uri.format(day='2026-01-31')}"
-        )
+        example = uri.replace("{day}", "2026-01-31")
+        raise DataRejected("MISSING_FILE", f"{uri}: no file matches; expected one a day, such as {example}")
     return days[0]
 
 
-def _exists(uri: str) -> bool:
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    return bool(filesystem.exists(path))
-
-
-def _fetch(uri: str, target: Path, kind: Literal["rows", "labels"], day: date | None) -> Landed:
-    """Copy ``uri`` to ``target`` whole or not at all, hashing on the way."""
-    digest = hashlib.sha256()
-    temporary = target.with_name(f".{target.name}.part")
-    try:
-        with fsspec.open(uri, "rb") as source, open(temporary, "wb") as sink:
-            while chunk := source.read(CHUNK):
-                digest.update(chunk)
-                sink.write(chunk)
-            sink.flush()
-            os.fsync(sink.fileno())
-    except FileNotFoundError as error:
-        raise DataRejected(
-            "MISSING_FILE", f"{uri}: there is no such file; put it there and start the run again"
-        ) from error
-    temporary.replace(target)
-    return Landed(kind, day.isoformat() if day else None, str(target), digest.hexdigest(), uri)
+def _fetch(uri: str, target: Path, kind: Literal["rows", "labels"], day: date | None, spec: UseCase) -> Landed:
+    digest = fetch(uri, target, maximum_bytes=spec.limits.maximum_bytes, wait_seconds=spec.source.wait_seconds)
+    return Landed(kind, day.isoformat() if day else None, str(target), digest, uri)
 
 
 def _write(text: str, target: Path, kind: Literal["rows", "labels"], day: date, uri: str) -> Landed:
-    temporary = target.with_name(f".{target.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(target)
+    write_text(target, text)
     return Landed(kind, day.isoformat(), str(target), hashlib.sha256(text.encode()).hexdigest(), uri)
 
 
 def _suffix(uri: str) -> str:
-    return "".join(Path(uri.split("?")[0].split("::")[0]).suffixes[-2:]) or ".csv"
+    return "".join(Path(uri.split("?")[0].split("::")[0]).suffixes[-2:]).lower() or ".csv"

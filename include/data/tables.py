@@ -14,8 +14,9 @@ from typing import Any
 import fsspec
 import pandas as pd
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 
+from include.errors import DataRejected
 from include.failpoints import reach
 
 LOG, HINT = "_delta_log", "_last_checkpoint"
@@ -29,13 +30,18 @@ def append(uri: str, frame: pd.DataFrame, run_id: str, after: int | None) -> int
     """Append ``frame`` to version ``after``, the published one (None: there is none), and return the new version.
 
     Later versions are undone first. The caller holds the lock of the publication, so nobody is at work on them.
+    A column that the table lacks is added to it, null in the rows before. Raises ``DataRejected`` (``TYPE_CHANGED``)
+    for a column that the table holds as another type.
     """
     _undo(uri, after)
-    if "://" not in uri:
-        Path(uri).mkdir(parents=True, exist_ok=True)
     rows = pa.Table.from_pandas(frame, preserve_index=False)
+    if after is not None:
+        _refuse_other_types(uri, DeltaTable(uri).schema(), Schema.from_arrow(rows.schema))
+    elif "://" not in uri:
+        Path(uri).mkdir(parents=True, exist_ok=True)
+    made_by = CommitProperties({"run_id": run_id})
     try:
-        write_deltalake(uri, rows, mode="append", commit_properties=CommitProperties({"run_id": run_id}))
+        write_deltalake(uri, rows, mode="append", schema_mode="merge", commit_properties=made_by)
     except OSError as error:
         raise type(error)(f"{uri}: {error}") from error
     reach("tables.appended")
@@ -43,6 +49,23 @@ def append(uri: str, frame: pd.DataFrame, run_id: str, after: int | None) -> int
     if "://" not in uri:
         _sync(Path(uri), version)
     return version
+
+
+def _refuse_other_types(uri: str, present: Schema, coming: Schema) -> None:
+    """Delta would cast the text "1" to the number 1 without a word."""
+    types = {field.name: field.type for field in present.fields}
+    changed = [field for field in coming.fields if types.get(field.name, field.type) != field.type]
+    if changed:
+        named = ", ".join(f"'{f.name}' as {_named(types[f.name])}, now {_named(f.type)}" for f in changed)
+        raise DataRejected(
+            "TYPE_CHANGED",
+            f"the table {uri} holds {named}; give the column its old type in the spec, or another name, or start with "
+            "a new MODELOPS_HOME",
+        )
+
+
+def _named(delta_type: Any) -> str:
+    return str(getattr(delta_type, "type", delta_type))
 
 
 def _undo(uri: str, after: int | None) -> None:

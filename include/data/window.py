@@ -38,7 +38,8 @@ class Lake:
     def labels(self, as_of: date) -> pd.DataFrame:
         """Labels known before ``as_of``: id, observed_at, label (1.0 or 0.0), known_at."""
         if "labels" not in self.publication.versions:
-            return pd.DataFrame(columns=[self.spec.id, OBSERVED, LABEL, KNOWN])
+            time = pd.Series(dtype="datetime64[us, UTC]")
+            return pd.DataFrame({self.spec.id: pd.Series(dtype="str"), OBSERVED: time, LABEL: 0.0, KNOWN: time})
         rows = self._read("labels", as_of.isoformat(), [(KNOWN, "<", midnight(as_of))])
         return self._newest(rows, [self.spec.id, OBSERVED])
 
@@ -55,7 +56,8 @@ class Lake:
 
     def _newest(self, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         """A corrected row replaces the one it corrects, from the correction's ``as_of`` on."""
-        ordered = rows.sort_values([OBSERVED, self.spec.id, AS_OF], kind="stable")
+        # By the run too: a table returns its files in no fixed order, and two runs may share an ``as_of``.
+        ordered = rows.sort_values([OBSERVED, self.spec.id, AS_OF, "run_id"], kind="stable")
         return ordered.drop_duplicates(keys, keep="last").reset_index(drop=True)
 
 

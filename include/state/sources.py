@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, select, update
 
+from include.spec import UseCase
 from include.state import database as db
 
 table = db.sources
@@ -26,6 +27,12 @@ def get(engine: Engine, use_case: str) -> SourceRow | None:
     with engine.connect() as connection:
         row = connection.execute(select(table).where(table.c.use_case == use_case)).one_or_none()
     return SourceRow(row.uri, row.sha256, row.first_as_of) if row else None
+
+
+def uri_of(engine: Engine, spec: UseCase) -> str:
+    """The URI that the use case reads: the chosen one, else the one of its spec."""
+    row = get(engine, spec.name)
+    return row.uri if row else spec.source_uri
 
 
 def choose(engine: Engine, use_case: str, uri: str) -> None:

@@ -14,7 +14,7 @@ from include.data import contract, data_docs, expectations, report, tables
 from include.data import sources as data_sources
 from include.data.calendar import midnight
 from include.data.replay import spread
-from include.data.sources import Landed
+from include.data.sources import Landed, Seen
 from include.errors import DataRejected, NothingToDo
 from include.files import whole, write_text
 from include.state import decisions, publications, runs, sources
@@ -31,15 +31,14 @@ ROWS, LABELS, QUARANTINE = "customers", "labels", "quarantine"
 @step
 def land(work: Work, record: Record) -> Record:
     """Bring in every day after the last published one and before ``as_of``; ``NO_NEW_DATA`` when there is none."""
-    row = sources.get(work.engine, work.run.use_case)
-    uri = row.uri if row else work.spec.source.uri
-    last = _last_published(work)
+    uri = sources.uri_of(work.engine, work.spec)
+    seen = _seen(work)
     as_of = date.fromisoformat(work.run.as_of)
-    after = date.fromisoformat(last.last_day) if last else None
     folder = work.settings.home / "landing" / work.run.use_case / work.folder.name
-    landed = data_sources.land(uri, work.spec, after=after, as_of=as_of, folder=folder)
+    landed = data_sources.land(uri, work.spec, seen, as_of=as_of, folder=folder)
     if not landed:
-        known = f"everything up to {last.last_day} is published" if last else f"{uri} has no day before {as_of}"
+        last = seen.last_day
+        known = f"everything up to {last} is published" if last else f"{uri} has no day before {as_of}"
         raise NothingToDo("NO_NEW_DATA", known)
     manifest = work.folder / "landed.json"
     write_text(manifest, json.dumps([asdict(file) for file in landed], indent=2))
@@ -117,11 +116,12 @@ def _publish(work: Work, publication: Publication) -> Publication:
     return published
 
 
-def _last_published(work: Work) -> Publication | None:
-    """The newest publication of an earlier run; a cleared run publishes the same days again, to no effect."""
+def _seen(work: Work) -> Seen:
+    """What earlier runs have published; a cleared run publishes the same again, to no effect."""
     history = publications.history(work.engine, work.run.use_case, "data", "9999-12-31")
     earlier = [publication for publication in history if publication.run_id != work.run.run_id]
-    return earlier[-1] if earlier else None
+    files = {uri: digest for publication in earlier for uri, digest in publication.files.items()}
+    return Seen(date.fromisoformat(earlier[-1].last_day) if earlier else None, files)
 
 
 def _read_rows(work: Work, files: list[Landed], uri: str) -> tuple[pd.DataFrame, contract.Conformed]:

@@ -268,8 +268,7 @@ def _champion_baseline(work: Work) -> Baseline | None:
 
 
 def _source_uri(work: Work) -> str:
-    row = source_rows.get(work.engine, work.run.use_case)
-    return row.uri if row else work.spec.source.uri
+    return source_rows.uri_of(work.engine, work.spec)
 
 
 def _publication(work: Work, record: Record) -> Publication:

@@ -1,4 +1,4 @@
-"""Delta tables: what a run left behind that died before it published is undone, whatever state it is in."""
+"""Delta tables: whole versions, types that stay, and nothing left of a run that died before it published."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from include.data import tables
+from include.errors import DataRejected
 
 
 def rows(*values: int) -> pd.DataFrame:
@@ -27,6 +28,40 @@ def test_an_append_is_seen_from_its_version_on(uri: str):
     first = tables.append(uri, rows(1), "i1", after=None)
     second = tables.append(uri, rows(2), "i2", after=first)
     assert (values(uri, first), values(uri, second)) == ([1], [1, 2])
+
+
+def test_a_frame_comes_back_as_it_went(uri: str) -> None:
+    times = pd.to_datetime(["2026-01-01", "2026-01-02", None], utc=True).as_unit("us")
+    notes = pd.Series(["ß✓", None, ""], dtype="str")
+    frame = pd.DataFrame({"id": ["007", "9007199254740993", "7"], "n": [0.1, None, -0.0], "at": times, "note": notes})
+    back = tables.read(uri, tables.append(uri, frame, "i1", after=None))
+    pd.testing.assert_frame_equal(back, frame, check_dtype=False)
+    assert back["at"].dtype == frame["at"].dtype
+
+
+def test_a_read_filters_and_picks_columns(uri: str) -> None:
+    version = tables.append(uri, rows(1, 2, 3).assign(b="x"), "i1", after=None)
+    assert sorted(tables.read(uri, version, filters=[("a", ">=", 2)])["a"]) == [2, 3]
+    assert list(tables.read(uri, version, columns=["b"])) == ["b"]
+
+
+def test_a_column_that_the_spec_gained_is_null_in_older_rows(uri: str) -> None:
+    first = tables.append(uri, rows(1), "i1", after=None)
+    second = tables.append(uri, rows(2).assign(more="x"), "i2", after=first)
+    third = tables.append(uri, rows(3), "i3", after=second)  # and gave up again
+    assert "more" not in tables.read(uri, first)
+    for version in (second, third):
+        table = tables.read(uri, version)
+        assert list(table.loc[table["more"].notna(), "a"]) == [2]
+
+
+@pytest.mark.parametrize(("value", "kind"), [("1", "string"), (1.0, "double")])
+def test_a_column_of_another_type_is_refused_and_nothing_is_written(uri: str, value: object, kind: str) -> None:
+    version = tables.append(uri, rows(1), "i1", after=None)
+    with pytest.raises(DataRejected, match=rf"customers holds 'a' as long, now {kind}; give the column") as refusal:
+        tables.append(uri, rows(2).assign(a=value), "i2", after=version)
+    assert refusal.value.code == "TYPE_CHANGED"
+    assert values(uri, tables.append(uri, rows(2), "i2", after=version)) == [1, 2]
 
 
 def torn_rows(folder: Path) -> None:
