@@ -17,7 +17,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run down status logs clean test lint
+.PHONY: help run down status logs clean test lint bench
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ lint: $(VENV)/.installed-dev ## check style and types
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
+
+bench: $(VENV)/.installed ## measure speed and memory against their limits, in 40 minutes [ONLY=loop]
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)')
 
 # The environment: made from the locks, brought up to date when they change.
 

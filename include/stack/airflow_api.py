@@ -105,6 +105,11 @@ class AirflowApi:
         """Return ``queued``, ``running``, ``success`` or ``failed``."""
         return str(self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
+    def run_end(self, dag_id: str, run_id: str) -> datetime | None:
+        """Return when the run ended, ``None`` while it goes on."""
+        end = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["end_date"]
+        return datetime.fromisoformat(end) if end else None
+
     def task_states(self, dag_id: str, run_id: str) -> list[TaskState]:
         """List the tasks of a run, those that started first at the front."""
         rows: list[dict[str, Any]] = []

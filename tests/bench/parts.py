@@ -1,0 +1,165 @@
+"""The parts of the bench: each makes its measurements and returns the value of every round, by figure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from include.settings import PROJECT, Settings
+from include.stack.environment import dags_folder, process_environment
+from include.stack.home import prepare_home
+from tests.bench import data
+from tests.bench.figures import Values
+from tests.bench.fresh import fresh_machine
+from tests.bench.memory import PeakMemory
+from tests.bench.stack import Stack
+from tests.bench.warm import WarmProcess, critical_path, path_length
+
+TELCO_ROUNDS, IDLE_SECONDS = 5, 10.0
+MANY_ROUNDS = 3
+PARSE_ROUNDS = 9
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some figures that are measured together."""
+
+    names: tuple[str, ...]
+    measure: Callable[[Path, Say], Values]
+
+
+def telco(folder: Path, say: Say) -> Values:
+    """At Telco's size: the steps in a warm process, through the scheduler, and the same without preloading."""
+    source = data.telco(folder)
+    say(f"source: {source}")
+    overhead, idle, speedup = [], [], []
+    with (
+        Stack(folder / "preloaded") as preloaded,
+        Stack(folder / "plain", preload=False) as plain,
+        WarmProcess(preloaded.settings) as warm,
+    ):
+        for number in range(TELCO_ROUNDS + 1):
+            preloaded.reset(source)
+            steps = warm.loop()
+            preloaded.reset(source)
+            with preloaded.awake() as api:
+                with_preload = preloaded.loop(api)
+                cores = _cores(preloaded)
+            plain.reset(source)
+            with plain.awake() as api:
+                without = plain.loop(api)
+            say(
+                f"{'warm-up' if number == 0 else f'round {number}'}: steps {critical_path(steps):.2f} s, "
+                f"scheduler {with_preload:.2f} s, without preloading {without:.2f} s, idle {cores:.3f} cores, {load()}"
+            )
+            if number:
+                overhead.append((with_preload - critical_path(steps)) / path_length(steps))
+                speedup.append(without / with_preload)
+                idle.append(cores)
+    return {"loop.task_overhead_s": overhead, "loop.idle_cpu": idle, "loop.speedup_by_preload": speedup}
+
+
+def many_rows(folder: Path, say: Say) -> Values:
+    """At a million rows, with one trial a candidate: the steps in a warm process, and through the scheduler."""
+    few, many = data.telco(folder), data.simulated(folder / "many.csv", data.MANY_ROWS)
+    ratio, peak = [], []
+    with (
+        Stack(folder / "many", use_cases=data.one_trial_churn(folder / "use_cases")) as stack,
+        WarmProcess(stack.settings) as warm,
+    ):
+        for number in range(MANY_ROUNDS + 1):
+            source = many if number else few
+            stack.reset(source)
+            steps = warm.loop()
+            stack.reset(source)
+            with stack.awake() as api, PeakMemory(stack.scheduler()) as memory:
+                seconds = stack.loop(api)
+            say(
+                f"{'warm-up' if number == 0 else f'round {number}'}: steps {critical_path(steps):.1f} s, "
+                f"scheduler {seconds:.1f} s, peak {memory.gigabytes:.2f} GB, {load()}"
+            )
+            if number:
+                ratio.append(seconds / critical_path(steps))
+                peak.append(memory.gigabytes)
+    return {"loop.ratio_1m": ratio, "loop.peak_gb_1m": peak}
+
+
+def validation(folder: Path, say: Say) -> Values:
+    """At a million rows, of which some are broken: the validation, and Great Expectations on pandas."""
+    source = data.simulated(folder / "many.csv", data.MANY_ROWS)
+    rounds = json.loads(_in_task_environment(folder, "-m", "tests.bench.validation", str(source)))
+    for number, (ours, gx) in enumerate(rounds, start=1):
+        say(f"round {number}: validation {ours:.2f} s, Great Expectations on pandas {gx:.2f} s, {load()}")
+    return {"loop.validation_vs_gx_1m": [ours / gx for ours, gx in rounds]}
+
+
+PARSE = """
+import airflow.sdk, importlib, pathlib, sys, time
+folder = pathlib.Path(sys.argv[1])
+sys.path.insert(0, str(folder))
+began = time.perf_counter()
+for path in sorted(folder.glob("*.py")):
+    importlib.import_module(path.stem)
+print(time.perf_counter() - began)
+"""
+
+
+def parsing(folder: Path, say: Say) -> Values:
+    """All DAG files, one after the other, in a fresh process that has imported ``airflow.sdk``."""
+    seconds = [float(_in_task_environment(folder, "-c", PARSE, str(dags_folder()))) for _ in range(PARSE_ROUNDS)]
+    say(f"{', '.join(f'{one:.3f}' for one in seconds)} s, {load()}")
+    return {"dags.parse_s": seconds}
+
+
+def load() -> str:
+    """The load of the machine, to be seen beside what was measured under it."""
+    return f"load {os.getloadavg()[0]:.1f}"
+
+
+def _cores(stack: Stack) -> float:
+    """Processor seconds a second that the scheduler with its workers takes while nothing runs."""
+    scheduler = stack.scheduler()
+    before, began = _processor_seconds(scheduler), time.monotonic()
+    time.sleep(IDLE_SECONDS)
+    return (_processor_seconds(scheduler) - before) / (time.monotonic() - began)
+
+
+def _processor_seconds(scheduler: psutil.Process) -> float:
+    times = [process.cpu_times() for process in (scheduler, *scheduler.children())]
+    return sum(time.user + time.system for time in times)
+
+
+def _in_task_environment(folder: Path, *arguments: str) -> str:
+    """The output of a Python process that has the environment of a task of a stack at ``folder``."""
+    settings = Settings.from_environment({"MODELOPS_HOME": str(folder / "home")})
+    prepare_home(settings)
+    result = subprocess.run(
+        [sys.executable, *arguments],
+        env=process_environment(settings),
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(arguments)[:80]} failed:\n{result.stderr[-3000:]}")
+    return result.stdout.strip().splitlines()[-1]
+
+
+PARTS = (
+    Part(("dags.parse_s",), parsing),
+    Part(("loop.task_overhead_s", "loop.idle_cpu", "loop.speedup_by_preload"), telco),
+    Part(("loop.validation_vs_gx_1m",), validation),
+    Part(("loop.ratio_1m", "loop.peak_gb_1m"), many_rows),
+    Part(("loop.fresh_s", "loop.again_s"), fresh_machine),
+)

@@ -1,0 +1,117 @@
+"""The steps of the loop called in one warm process, with a task's environment: what Airflow is compared with.
+
+For each line on its input the process runs ingest and retrain once, in the home of its environment, and answers with
+one line: the seconds of each step as JSON.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from include.settings import PROJECT, Settings
+from include.stack.environment import process_environment
+
+TRAIN = "train"
+
+
+class WarmProcess:
+    """The process, for a ``with`` statement; it is a member of the stack of ``settings`` and uses its MLflow server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __enter__(self) -> Self:
+        self._log = open(self.settings.home / "logs" / "warm.log", "w")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            env=process_environment(self.settings),
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._log.close()
+
+    def loop(self) -> dict[str, list[float]]:
+        """The seconds that each step took, by name; of ``train`` there is one for each candidate."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("loop\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the steps failed:\n{Path(self._log.name).read_text()[-3000:]}")
+        return json.loads(answer)
+
+
+def critical_path(times: dict[str, list[float]]) -> float:
+    """Seconds of the longest way through the two DAGs: of the candidates, which Airflow trains side by side, the
+    slowest.
+    """
+    return sum(max(seconds) if step == TRAIN else sum(seconds) for step, seconds in times.items())
+
+
+def path_length(times: dict[str, list[float]]) -> int:
+    """How many tasks are on that way."""
+    return sum(1 if step == TRAIN else len(seconds) for step, seconds in times.items())
+
+
+def _serve() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # MLflow prints
+    times = _timed_steps()
+    from tests.steps import loop
+
+    for number, _ in enumerate(sys.stdin):
+        times.clear()
+        outcomes = loop.ingest(f"warm{number}", loop.FIRST), loop.retrain(f"warm{number}")
+        if outcomes != ("PUBLISHED", "PROMOTED"):
+            raise RuntimeError(f"the loop ended {outcomes}")
+        print(json.dumps(times), file=answers, flush=True)
+
+
+def _timed_steps() -> dict[str, list[float]]:
+    """Let every step note its seconds in the mapping that is returned."""
+    from include.steps import ingest, ledger, retrain
+
+    times: dict[str, list[float]] = {}
+    for module in (ingest, retrain):
+        for name, found in vars(module).items():
+            if (
+                callable(found)
+                and getattr(found, "__module__", "") == module.__name__
+                and hasattr(found, "__wrapped__")
+            ):
+                setattr(module, name, _timed(found, times))
+    for name in ("open_run", "close_run"):
+        setattr(ledger, name, _timed(getattr(ledger, name), times))
+    return times
+
+
+def _timed(step: Callable[..., Any], times: dict[str, list[float]]) -> Callable[..., Any]:
+    @functools.wraps(step)
+    def timed(*arguments: Any, **options: Any) -> Any:
+        began = time.perf_counter()
+        result = step(*arguments, **options)
+        times.setdefault(step.__name__, []).append(time.perf_counter() - began)
+        return result
+
+    return timed
+
+
+if __name__ == "__main__":
+    _serve()
