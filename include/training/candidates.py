@@ -15,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from include.spec import Candidate, SpecError
+from include.training.preparation import CATEGORIES, ESTIMATOR, NUMBERS, PREPARE
 
 ESTIMATORS: dict[str, tuple[type[ClassifierMixin], dict[str, Any]]] = {
     "logistic_regression": (LogisticRegression, {"max_iter": 1000}),
@@ -37,7 +38,7 @@ def make(candidate: Candidate, feature_types: Mapping[str, str], params: Mapping
     except TypeError as error:
         raise SpecError(f"training.candidates: {candidate.kind}: {error}") from error
     prepare = _prepare(feature_types, scale=candidate.kind == "logistic_regression")
-    return Pipeline([("prepare", prepare), ("estimator", estimator)])
+    return Pipeline([(PREPARE, prepare), (ESTIMATOR, estimator)])
 
 
 def _prepare(feature_types: Mapping[str, str], *, scale: bool) -> ColumnTransformer:
@@ -46,7 +47,7 @@ def _prepare(feature_types: Mapping[str, str], *, scale: bool) -> ColumnTransfor
     # A column that is empty in an early fold must not change the number of inputs.
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     branches = [
-        ("numbers", make_pipeline(imputer, StandardScaler()) if scale else imputer, numbers),
-        ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories),
+        (NUMBERS, make_pipeline(imputer, StandardScaler()) if scale else imputer, numbers),
+        (CATEGORIES, OneHotEncoder(handle_unknown="ignore", sparse_output=False), categories),
     ]
     return ColumnTransformer([branch for branch in branches if branch[2]])

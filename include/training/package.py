@@ -22,6 +22,7 @@ from sklearn.pipeline import Pipeline
 from include.failpoints import reach
 from include.spec import Frozen
 from include.training.fingerprint import model_hash
+from include.training.preparation import ESTIMATOR, PREPARE, probability
 
 MODEL, MANIFEST = "model.skops", "manifest.json"
 CHUNK_ROWS = 100_000
@@ -77,7 +78,7 @@ class LoadedModel:
             raise ValueError(f"the model's inputs {', '.join(missing)} are missing")
         inputs = features[names]
         chunks = (inputs.iloc[start : start + CHUNK_ROWS] for start in range(0, len(inputs), CHUNK_ROWS))
-        return np.concatenate([np.empty(0), *(self.pipeline.predict_proba(chunk)[:, 1] for chunk in chunks)])
+        return np.concatenate([np.empty(0), *(probability(self.pipeline, chunk) for chunk in chunks)])
 
 
 def save(folder: Path, pipeline: Pipeline, about: Provenance, files: Mapping[str, bytes] | None = None) -> Manifest:
@@ -170,6 +171,7 @@ def _unpack(content: bytes) -> Any:
         raise PackageRefused(f"{MODEL}: not readable as a skops file: {type(error).__name__}: {error}") from error
     if untrusted:
         raise PackageRefused(f"{MODEL}: contains types that are not trusted: {', '.join(sorted(untrusted))}")
-    if not isinstance(pipeline, Pipeline):
-        raise PackageRefused(f"{MODEL}: holds a {type(pipeline).__name__}, not a pipeline")
+    if not isinstance(pipeline, Pipeline) or list(pipeline.named_steps) != [PREPARE, ESTIMATOR]:
+        kind = type(pipeline).__name__
+        raise PackageRefused(f"{MODEL}: holds a {kind}, not a pipeline of {PREPARE} and {ESTIMATOR}")
     return pipeline

@@ -15,6 +15,7 @@ from include.errors import DataRejected
 from include.evaluation.metrics import single
 from include.spec import LOWER_IS_BETTER, Candidate, UseCase
 from include.training.candidates import make
+from include.training.preparation import ESTIMATOR, PREPARE, as_categories, fit_prepare, transform
 from include.training.split import Fold, time_folds
 
 Params = dict[str, Any]
@@ -50,9 +51,12 @@ def search(
     metric = spec.training.selection_metric
     folds = time_folds(observed_at, spec.training.split.folds)
     _require_both_classes(labels, folds)
-    trials = tuple(_try(frame, labels, folds, candidate, params, spec) for params in draw(candidate, spec))
+    settings = draw(candidate, spec)
+    frame = as_categories(frame)
+    scores = zip(*(_try(frame, labels, fold, candidate, settings, spec) for fold in folds), strict=True)
+    trials = [TrialScore(params, float(np.mean(one)), one) for params, one in zip(settings, scores, strict=True)]
     best = (min if metric in LOWER_IS_BETTER else max)(trials, key=lambda trial: trial.mean)
-    return SearchResult(best.params, best.mean, trials, time.perf_counter() - started)
+    return SearchResult(best.params, best.mean, tuple(trials), time.perf_counter() - started)
 
 
 def draw(candidate: Candidate, spec: UseCase) -> list[Params]:
@@ -64,18 +68,29 @@ def draw(candidate: Candidate, spec: UseCase) -> list[Params]:
 
 def fit(frame: pd.DataFrame, labels: np.ndarray, candidate: Candidate, params: Params, spec: UseCase) -> Pipeline:
     """The candidate with these settings, fitted on every row of ``frame``."""
-    return make(candidate, spec.feature_types, params, spec.training.seed).fit(frame, labels)
+    pipeline = make(candidate, spec.feature_types, params, spec.training.seed)
+    pipeline[ESTIMATOR].fit(fit_prepare(pipeline[PREPARE], frame), labels)
+    return pipeline
 
 
 def _try(
-    frame: pd.DataFrame, labels: np.ndarray, folds: list[Fold], candidate: Candidate, params: Params, spec: UseCase
-) -> TrialScore:
+    frame: pd.DataFrame,
+    labels: np.ndarray,
+    fold: Fold,
+    candidate: Candidate,
+    settings: list[Params],
+    spec: UseCase,
+) -> list[float]:
+    """The score of each setting on one fold, whose rows are prepared once for all of them."""
+    train, valid = fold
+    prepare = make(candidate, spec.feature_types, {}, spec.training.seed)[PREPARE]
+    known, unknown = fit_prepare(prepare, frame.iloc[train]), transform(prepare, frame.iloc[valid])
     scores = []
-    for train, valid in folds:
-        model = fit(frame.iloc[train], labels[train], candidate, params, spec)
-        predicted = model.predict_proba(frame.iloc[valid])[:, 1]
+    for params in settings:
+        estimator = make(candidate, spec.feature_types, params, spec.training.seed)[ESTIMATOR]
+        predicted = estimator.fit(known, labels[train]).predict_proba(unknown)[:, 1]
         scores.append(single(spec.training.selection_metric, labels[valid], predicted))
-    return TrialScore(params, float(np.mean(scores)), tuple(scores))
+    return scores
 
 
 def _require_both_classes(labels: np.ndarray, folds: list[Fold]) -> None:
