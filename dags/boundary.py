@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from include.errors import BadRequest, DataRejected, NothingToDo
 from include.settings import Settings
 from include.spec import UseCase, discover
+from include.stack.home import schedule_start
 
 Record = dict[str, Any]
 
@@ -62,8 +62,7 @@ def common(spec: UseCase, kind: str, doc: str | None) -> dict[str, Any]:
         "doc_md": doc,
         "description": (doc or "").strip().splitlines()[0].lstrip("# "),
         "tags": ["modelops", spec.name, kind],
-        # The first start, so that unpausing does not run the tick before it; a fixed day where nothing says.
-        "start_date": datetime.fromisoformat(os.environ.get("MODELOPS_SCHEDULE_START", "2026-01-01T00:00:00+00:00")),
+        "start_date": schedule_start(Settings.from_environment()),
         "catchup": False,
         "max_active_runs": 1,
         "dagrun_timeout": timedelta(hours=3),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from include.settings import HOST, PROJECT, Settings
-from include.stack.home import first_start, stack_id
+from include.stack.home import stack_id
 from include.stack.secrets import USER, load_secrets
 
 STACK_ID = "MODELOPS_STACK_ID"
@@ -64,7 +64,6 @@ def _project(settings: Settings, kept: Mapping[str, str]) -> dict[str, str]:
         "MODELOPS_MLFLOW_URI": settings.mlflow_uri,
         "MODELOPS_AIRFLOW_PORT": str(settings.airflow_port),
         "MODELOPS_MLFLOW_PORT": str(settings.mlflow_port),
-        "MODELOPS_SCHEDULE_START": first_start(settings),
         "MLFLOW_TRACKING_URI": settings.mlflow_uri,
         # Airflow puts the DAG folder on sys.path, not its parent.
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), kept.get("PYTHONPATH", "")])),

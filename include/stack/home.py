@@ -16,6 +16,7 @@ from include.settings import Settings
 from include.stack import StackError
 
 MARKER = ".modelops-home"
+FIRST_START = "first_start"
 # sun_path holds 108 bytes with its final NUL on Linux and 104 on macOS; supervisord binds "<socket>.<pid>" first.
 SOCKET_PATH_LIMIT = 90
 
@@ -36,6 +37,7 @@ def prepare_home(settings: Settings) -> None:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     (home / "logs").mkdir(exist_ok=True)
     (home / MARKER).write_text("The state of one ModelOps stack; `make clean` removes this folder.\n")
+    first_start(settings)
 
 
 def remove_home(settings: Settings) -> bool:
@@ -55,11 +57,17 @@ def is_ours(home: Path) -> bool:
 
 
 def first_start(settings: Settings) -> str:
-    """Return when this home was first started (ISO, UTC), writing it down the first time.
+    """Return when this home was first started (ISO, UTC), writing it down the first time."""
+    return once(settings.home / FIRST_START, datetime.now(UTC).isoformat(timespec="seconds"))
 
-    The DAGs take it as their ``start_date``: on a fresh home no schedule starts a run for a tick of the past.
+
+def schedule_start(settings: Settings) -> datetime:
+    """Return the ``start_date`` of the DAGs: the first start, so that no schedule runs a tick of the time before it.
+
+    Only reads, since DAG files are parsed all the time: a fixed day for a home that was never started.
     """
-    return once(settings.home / "first_start", datetime.now(UTC).isoformat(timespec="seconds"))
+    file = settings.home / FIRST_START
+    return datetime.fromisoformat(file.read_text().strip()) if file.is_file() else datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def once(path: Path, fresh: str) -> str:

@@ -2,13 +2,22 @@ from __future__ import annotations
 
 import dataclasses
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from include.settings import Settings
 from include.stack import StackError
-from include.stack.home import SOCKET_PATH_LIMIT, first_start, prepare_home, remove_home, socket_path, stack_id
+from include.stack.home import (
+    SOCKET_PATH_LIMIT,
+    first_start,
+    prepare_home,
+    remove_home,
+    schedule_start,
+    socket_path,
+    stack_id,
+)
 from include.stack.secrets import load_secrets
 
 
@@ -41,7 +50,18 @@ def test_removing_takes_our_home_once(settings: Settings) -> None:
 
 def test_first_start_is_written_once(settings: Settings) -> None:
     (settings.home / "first_start").write_text("2024-01-02T03:04:05+00:00")
+    prepare_home(settings)
     assert first_start(settings) == "2024-01-02T03:04:05+00:00"
+    assert schedule_start(settings) == datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_schedules_of_a_fresh_home_start_now(tmp_path: Path, settings: Settings) -> None:
+    before = datetime.now(UTC)
+    fresh = at(settings, tmp_path / "fresh")
+    assert schedule_start(fresh) < before - timedelta(days=1)
+    assert not fresh.home.exists()
+    prepare_home(fresh)
+    assert abs(schedule_start(fresh) - before) < timedelta(minutes=1)
 
 
 def test_the_socket_of_a_deep_home_is_elsewhere_and_its_own(settings: Settings, tmp_path: Path) -> None:
