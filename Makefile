@@ -17,10 +17,14 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run down status logs clean test lint bench
+# What docker-compose.yaml asks for, each with its length in bytes; it has no default for any of them.
+SECRETS := POSTGRES_PASSWORD:32 VALKEY_PASSWORD:32 AIRFLOW_PASSWORD:32 \
+  AIRFLOW_FERNET_KEY:32 AIRFLOW_API_SECRET:32 AIRFLOW_JWT_SECRET:64
+
+.PHONY: help run down status logs clean secrets test test-compose lint bench
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## start everything, ingest, retrain, show the outcome [SOURCE=path-or-uri USE_CASE=name]
 	@$(MODELOPS) run $(if $(SOURCE),--source '$(SOURCE)') $(if $(USE_CASE),--use-case '$(USE_CASE)')
@@ -37,8 +41,16 @@ logs: ## show the end of the logs [NAME=scheduler] [FOLLOW=1]
 clean: ## stop the stack and remove all of its state
 	$(call if-installed,$(MODELOPS) clean)
 
+secrets: ## put the passwords and keys of docker-compose.yaml into .env, those that are not there yet
+	@umask 077; touch .env; chmod 600 .env; [ -z "$$(tail -c 1 .env)" ] || echo >> .env
+	@for secret in $(SECRETS); do grep -q "^$${secret%:*}=" .env || \
+	  echo "$${secret%:*}=$$(head -c $${secret#*:} /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n')" >> .env; done
+
 test: $(VENV)/.installed-dev ## run the tests [TESTS="tests/unit -k name"]
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m pytest $(TESTS)
+
+test-compose: $(VENV)/.installed-dev ## build the stack of containers, start it, retrain on it, remove it
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m pytest -m compose tests/compose
 
 lint: $(VENV)/.installed-dev ## check style and types
 	@$(BIN)/python -m ruff check .

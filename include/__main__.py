@@ -34,6 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="start the stack, ingest, retrain, and show the outcome")
     run.add_argument("--source", help="a CSV or Parquet file, or a URI, to learn from")
     run.add_argument("--use-case", default="churn")
+    source = commands.add_parser("source", help="say what a use case learns from, on a stack that is not started here")
+    source.add_argument("uri", metavar="SOURCE", help="a CSV or Parquet file, or a URI, as the workers see it")
+    source.add_argument("--use-case", default="churn")
     commands.add_parser("down", help="stop every process of the stack")
     status = commands.add_parser("status", help="show champion, last runs and open requests")
     status.add_argument("--json", action="store_true", help="for programs")
@@ -63,6 +66,10 @@ def _dispatch(args: argparse.Namespace, settings: Settings) -> int:
             from include.cli.run import run
 
             return run(settings, args.source, args.use_case)
+        case "source":
+            from include.cli.source import source
+
+            return source(settings, args.uri, args.use_case)
         case "status":
             from include.cli.status import status
 

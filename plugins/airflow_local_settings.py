@@ -1,9 +1,9 @@
-"""Loads the heavy libraries once, in the scheduler, so that tasks start with them.
+"""Loads the heavy libraries once, in the scheduler or the Celery worker, so that tasks start with them.
 
 Airflow imports a module of this name from the plugins folder while it initialises. LocalExecutor forks its workers
-from the scheduler, and each task from a worker, so what is imported here need not be imported in any task. Elsewhere
-(DAG processor, API server, command line) this module does nothing. ``MODELOPS_PRELOAD=0`` switches it off: tasks then
-import what they need themselves, some seconds each.
+from the scheduler, a Celery worker its pool from itself, and both fork each task from one of these, so what is imported
+here need not be imported in any task. Elsewhere (DAG processor, API server, command line) this module does nothing.
+``MODELOPS_PRELOAD=0`` switches it off: tasks then import what they need themselves, some seconds each.
 
 Only imports: a process that has opened a Delta table, fitted a model or started a thread must not be forked. The
 project's own modules stay out, too: an edit of them is to be seen by the next task, without a restart.
@@ -43,10 +43,10 @@ HEAVY = (
 
 
 def _forks_the_tasks() -> bool:
-    """Tell whether this process is the scheduler of a LocalExecutor."""
-    is_scheduler = sys.argv[1:2] == ["scheduler"]
+    """Tell whether this process is the scheduler of a LocalExecutor, or a Celery worker."""
     is_local = "LocalExecutor" in os.environ.get("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
-    return is_scheduler and is_local and os.environ.get("MODELOPS_PRELOAD", "1") != "0"
+    forks = is_local if sys.argv[1:2] == ["scheduler"] else sys.argv[1:3] == ["celery", "worker"]
+    return forks and os.environ.get("MODELOPS_PRELOAD", "1") != "0"
 
 
 def _preload() -> None:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from include import spec as specs
+from include.cli.console import say
 from include.data import contract
 from include.data import sources as data_sources
 from include.data.calendar import today
@@ -35,6 +36,13 @@ def register_source(settings: Settings, source: str, use_case: str = "churn") ->
         raise StackError(str(refusal)) from refusal
     chosen = sources.get(engine, use_case)
     data_sources.refuse_changed(uri, chosen.sha256 if chosen else None)
+
+
+def source(settings: Settings, uri: str, use_case: str) -> int:
+    """Say what a use case reads from now on, where no ``make run`` does: beside a stack of containers."""
+    register_source(settings, uri, use_case)
+    say(f"{use_case} reads from {_absolute(uri)}.")
+    return 0
 
 
 def newest_as_of(settings: Settings, use_case: str) -> date:
