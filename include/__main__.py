@@ -56,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--data", metavar="FILE", help="a CSV or Parquet file to try them on; the spec's source without it"
     )
+    reproduce = commands.add_parser("reproduce", help="train a registered version again and compare the models")
+    reproduce.add_argument("version", metavar="VERSION", help="its number in the registry")
+    reproduce.add_argument("--use-case", default="churn", metavar="NAME")
+    reproduce.add_argument(
+        "--package-code", action="store_true", help="run the features.py of the package, if you trust the registry"
+    )
     return parser
 
 
@@ -87,6 +93,10 @@ def _dispatch(args: argparse.Namespace, settings: Settings) -> int:
             from include.cli.init import init
 
             return init(settings, args.name, args.file, Wishes(args.target, args.id, args.positive), args.into)
+        case "reproduce":
+            from include.cli.reproduce import reproduce
+
+            return reproduce(settings, args.version, args.use_case, args.package_code)
         case "check":
             from include.cli.check import check
 

@@ -65,6 +65,10 @@ def drop_alias(client: MlflowClient, name: str, which: str) -> None:
     client.delete_registered_model_alias(name, which)
 
 
+class Irreproducible(RuntimeError):
+    """The same rows, spec, code and versions made another model than they did before."""
+
+
 @dataclass(frozen=True)
 class Submission:
     """A package to be registered under ``name``, the MLflow run it comes from, and what its page says.
@@ -84,7 +88,7 @@ def register(engine: Engine, client: MlflowClient, submission: Submission, check
     """Upload the package, ``check`` what arrived, and only then register it; returns the version.
 
     One fingerprint has one version: it is returned when there is one, and its package is uploaded again when it is
-    damaged.
+    damaged. Raises ``Irreproducible`` when that version holds another model.
     """
     with hold(engine, f"register {submission.name}", UPLOAD_SECONDS):
         return _register(client, submission, check)
@@ -95,6 +99,7 @@ def _register(client: MlflowClient, new: Submission, check: Check) -> str:
     _ensure_model(client, new)
     same = client.search_model_versions(f"name = '{new.name}' and tags.fingerprint = '{new.tags['fingerprint']}'")
     if same:
+        _require_same_model(same[0], new)
         _mend(client, _model_id(same[0]), new.package, check)
         return str(same[0].version)
     model_id = _new_model(client, new)
@@ -108,6 +113,15 @@ def _register(client: MlflowClient, new: Submission, check: Check) -> str:
     )
     reach("versions.registered")
     return str(made.version)
+
+
+def _require_same_model(version: ModelVersion, new: Submission) -> None:
+    then, now = (tags.get("model_sha256") for tags in (version.tags, new.tags))
+    if then != now:
+        raise Irreproducible(
+            f"{new.name}: the training that made version {version.version} ({then}) now made {now}; a candidate may "
+            f"have failed in one of them. python -m include reproduce {version.version} --use-case {new.name} compares"
+        )
 
 
 @patient

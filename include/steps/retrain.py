@@ -35,7 +35,7 @@ from include.state.publications import Publication
 from include.steps.ledger import Record, Work, step
 from include.training import package, search
 from include.training import split as splitting
-from include.training.fingerprint import library_versions, training_fingerprint
+from include.training.fingerprint import Ingredients, ingredients
 from include.training.probe import FreshProcess, require_same
 from include.training.window import judge_window
 
@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 PUBLISH_SECONDS = 600.0
 SAMPLE_ROWS = 100
+INGREDIENTS = "ingredients.json"
 GATE_OUTCOMES = {"FAIL": "REFUSED", "NOT_EVALUATED": "NOT_EVALUATED"}
 
 
@@ -96,7 +97,9 @@ def compare_with_last_training(work: Work, record: Record) -> Record:
     """End the run as ``UNCHANGED`` when this very training was judged before against the same champion."""
     rows, _ = _split(work, record)
     threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
-    fingerprint = training_fingerprint(rows, work.spec, library_versions(), work.spec.training.seed, threads)
+    made_of = ingredients(rows, work.spec, threads)
+    write_text(work.folder / INGREDIENTS, made_of.model_dump_json(indent=2))
+    fingerprint = made_of.fingerprint
     client = tracking.connect(work.settings.mlflow_uri)
     _end_left_open(work, client)
     promotion.reconcile(work.engine, client, work.run.use_case)
@@ -380,9 +383,8 @@ def _provenance(
         feature_types=work.spec.feature_types,
         trained_from=observed.min().date().isoformat(),
         trained_until=(observed.max().date() + timedelta(days=1)).isoformat(),
-        fingerprint=record["fingerprint"],
         feature_version=record["feature_version"],
-        library_versions=library_versions(),
+        ingredients=Ingredients.model_validate_json((work.folder / INGREDIENTS).read_bytes()),
     )
 
 

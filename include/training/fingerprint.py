@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from include.features.build import source_path
-from include.spec import UseCase
+from include.spec import Frozen, UseCase
 
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas")
-_PACKAGES = ("features", "training")
+_PACKAGES = ("features", "training", "evaluation")
 
 
 def library_versions() -> dict[str, str]:
@@ -25,23 +25,55 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
-def training_fingerprint(
-    rows: pd.DataFrame, spec: UseCase, library_versions: Mapping[str, str], seed: int, threads: int
-) -> str:
-    """SHA-256 (hexadecimal) of everything a fitted model depends on: rows, spec, sources, versions, seed and threads.
+class Ingredients(Frozen):
+    """Everything a fitted model depends on: content as SHA-256 (hexadecimal), the rest as it is.
+
+    ``sources`` are the project's own modules and the use case's ``features.py``; ``threads`` is 0 for as many as there
+    are. The seed stands in the spec.
+    """
+
+    rows: str
+    spec: str
+    sources: dict[str, str]
+    libraries: dict[str, str]
+    threads: int
+
+    @property
+    def fingerprint(self) -> str:
+        """One SHA-256 of all of it."""
+        return _digest(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode())
+
+    def changes(self, other: Ingredients) -> list[str]:
+        """What is another in ``other``, for a person to read; nothing where the fingerprints are equal."""
+        changed = [name for name in ("rows", "spec") if getattr(self, name) != getattr(other, name)]
+        named = [f"the {name} {'are' if name == 'rows' else 'is'} not the same" for name in changed]
+        for what, ours, theirs in (
+            ("{}", self.libraries, other.libraries),
+            ("the source {}", _shortened(self.sources), _shortened(other.sources)),
+            ("the number of {}", {"threads": str(self.threads)}, {"threads": str(other.threads)}),
+        ):
+            names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+            named += [f"{what.format(n)} was {ours.get(n, 'absent')}, is {theirs.get(n, 'absent')}" for n in names]
+        return named
+
+
+def _shortened(digests: dict[str, str]) -> dict[str, str]:
+    return {name: f"{digest[:12]}…" for name, digest in digests.items()}
+
+
+def ingredients(rows: pd.DataFrame, spec: UseCase, threads: int) -> Ingredients:
+    """What a model that is trained now on ``rows`` depends on.
 
     Of ``rows`` the described columns, ``observed_at`` and the label (``label`` or the target's column) count; the order
     of rows and columns does not. Raises ``ValueError`` without id, ``observed_at`` or label.
     """
-    parts = {
-        "rows": rows_hash(rows, spec),
-        "spec": spec.model_dump(mode="json"),
-        "sources": {name: _digest(path.read_bytes()) for name, path in _sources(spec).items()},
-        "libraries": {name: library_versions[name] for name in LIBRARIES},
-        "seed": seed,
-        "threads": threads,
-    }
-    return _digest(json.dumps(parts, sort_keys=True).encode())
+    return Ingredients(
+        rows=rows_hash(rows, spec),
+        spec=_digest(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode()),
+        sources={name: _digest(path.read_bytes()) for name, path in _sources(spec).items()},
+        libraries=library_versions(),
+        threads=threads,
+    )
 
 
 def rows_hash(rows: pd.DataFrame, spec: UseCase) -> str:

@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 
 from include.failpoints import reach
 from include.spec import Frozen
-from include.training.fingerprint import model_hash
+from include.training.fingerprint import Ingredients, model_hash
 from include.training.preparation import ESTIMATOR, PREPARE, probability
 
 MODEL, MANIFEST = "model.skops", "manifest.json"
@@ -50,9 +50,12 @@ class Provenance(Frozen):
     feature_types: dict[str, Literal["number", "category"]]
     trained_from: str
     trained_until: str
-    fingerprint: str
     feature_version: str
-    library_versions: dict[str, str]
+    ingredients: Ingredients
+
+    @property
+    def fingerprint(self) -> str:
+        return self.ingredients.fingerprint
 
 
 class Manifest(Provenance):

@@ -17,6 +17,7 @@ from include.spec import Candidate
 from include.state.runs import Run
 from include.training import package
 from include.training.candidates import make
+from include.training.fingerprint import Ingredients
 
 RUN = Run("churn", "retrain", "r1", "2026-11-24")
 
@@ -47,9 +48,8 @@ def trained(tmp_path: Path) -> Trained:
         feature_types=types,
         trained_from="2026-01-01",
         trained_until="2026-02-15",
-        fingerprint="f" * 64,
         feature_version="0" * 16,
-        library_versions={"numpy": "2"},
+        ingredients=Ingredients(rows="a" * 64, spec="b" * 64, sources={}, libraries={"numpy": "2"}, threads=1),
     )
     package.save(tmp_path / "package", pipeline, about, {"card.md": b"# Card"})
     return Trained(tmp_path / "package", rows, pipeline.predict_proba(rows)[:, 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,15 @@ def test_one_fingerprint_has_one_version(settings: Settings, client: MlflowClien
     assert [version.source] == [f"models:/{model}" for model in logged_models(client)]
     other = trained.submission(client, "e" * 64)
     assert versions.register(connect(settings.state_url), client, other, accept) == "2"
+
+
+def test_one_training_that_makes_two_models_is_refused(settings: Settings, client: MlflowClient, trained: Trained):
+    first = trained.submission(client)
+    engine = connect(settings.state_url)
+    versions.register(engine, client, replace(first, tags={**first.tags, "model_sha256": "5e"}), accept)
+    with pytest.raises(versions.Irreproducible, match=r"version 1 \(5e\) now made 6f.*reproduce 1 --use-case churn"):
+        versions.register(engine, client, replace(first, tags={**first.tags, "model_sha256": "6f"}), accept)
+    assert len(versions.registered(client, "churn")) == 1
 
 
 def test_the_same_training_registered_twice_at_once_is_one_version(

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from include.features.build import build
 from include.spec import UseCase
+from include.training.fingerprint import Ingredients
 from include.training.package import Provenance
 from include.training.search import fit
 
@@ -52,7 +53,6 @@ def about(churn: UseCase) -> Provenance:
         feature_types=churn.feature_types,
         trained_from="2026-01-01",
         trained_until="2026-02-15",
-        fingerprint="f" * 64,
         feature_version="0" * 16,
-        library_versions={"numpy": "2"},
+        ingredients=Ingredients(rows="a" * 64, spec="b" * 64, sources={}, libraries={"numpy": "2"}, threads=1),
     )

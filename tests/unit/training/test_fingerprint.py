@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,16 +15,16 @@ import pandas as pd
 import pytest
 import skops.io
 
-from include.spec import UseCase
-from include.training.fingerprint import library_versions, model_hash, training_fingerprint
+from include.spec import UseCase, load
+from include.training.fingerprint import Ingredients, ingredients, library_versions, model_hash
 from include.training.package import TRUSTED_TYPES
 
 VERSIONS = library_versions()
 KINDS = ["logistic_regression", "decision_tree", "gradient_boosting"]
 
 
-def of(rows: pd.DataFrame, spec: UseCase, versions: dict[str, str] = VERSIONS, seed: int = 1, threads: int = 1) -> str:
-    return training_fingerprint(rows, spec, versions, seed, threads)
+def of(rows: pd.DataFrame, spec: UseCase) -> str:
+    return ingredients(rows, spec, threads=1).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -61,18 +62,77 @@ def test_content_matters(other, training, churn: UseCase) -> None:
     assert of(other(training.rows), churn) != of(training.rows, churn)
 
 
-def test_circumstances_matter(training, churn: UseCase, tmp_path: Path) -> None:
+def changed(spec: UseCase, **training: object) -> UseCase:
+    return spec.model_copy(update={"training": spec.training.model_copy(update=training)})
+
+
+def with_features(spec: UseCase, folder: Path) -> UseCase:
+    source = (spec.folder / "features.py").read_text(encoding="utf-8")
+    (folder / "features.py").write_text(f"{source}# a word more\n", encoding="utf-8")
+    return spec.model_copy(update={"folder": folder})
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        pytest.param(lambda rows, spec, _: ingredients(rows.iloc[1:], spec, 1), "the rows are not the same", id="rows"),
+        pytest.param(
+            lambda rows, spec, _: ingredients(rows, changed(spec, seed=21), 1), "the spec is not the same", id="seed"
+        ),
+        pytest.param(
+            lambda rows, spec, _: ingredients(rows, changed(spec, selection_metric="brier"), 1),
+            "the spec is not the same",
+            id="spec",
+        ),
+        pytest.param(
+            lambda rows, spec, folder: ingredients(rows, with_features(spec, folder), 1),
+            "the source use case/features.py was",
+            id="features.py",
+        ),
+        pytest.param(
+            lambda rows, spec, _: ingredients(rows, spec, 2), "the number of threads was 1, is 2", id="threads"
+        ),
+        pytest.param(
+            lambda rows, spec, _: replaced(ingredients(rows, spec, 1), "libraries", "numpy", "0.1"),
+            f"numpy was {VERSIONS['numpy']}, is 0.1",
+            id="library",
+        ),
+        pytest.param(
+            lambda rows, spec, _: replaced(ingredients(rows, spec, 1), "sources", "training/search.py", "5e"),
+            "the source training/search.py was",
+            id="code",
+        ),
+        pytest.param(
+            lambda rows, spec, _: replaced(ingredients(rows, spec, 1), "sources", "training/new.py", "5e"),
+            "the source training/new.py was absent, is 5e",
+            id="a module more",
+        ),
+    ],
+)
+def test_a_change_of_any_ingredient_is_named(other, said: str, training, churn: UseCase, tmp_path: Path) -> None:
     rows = training.rows.iloc[:20]
-    (tmp_path / "features.py").write_text("# another source\n", encoding="utf-8")
-    seen = {
-        of(rows, churn),
-        of(rows, churn, seed=2),
-        of(rows, churn, threads=2),
-        of(rows, churn, {**VERSIONS, "numpy": "0"}),
-        of(rows, churn.model_copy(update={"title": "another"})),
-        of(rows, churn.model_copy(update={"folder": tmp_path})),
-    }
-    assert len(seen) == 6
+    first, second = ingredients(rows, churn, 1), other(rows, churn, tmp_path)
+    assert first.fingerprint != second.fingerprint
+    (change,) = first.changes(second)
+    assert change.startswith(said)
+
+
+def replaced(made_of: Ingredients, part: str, name: str, value: str) -> Ingredients:
+    return made_of.model_copy(update={part: {**getattr(made_of, part), name: value}})
+
+
+def test_the_code_that_makes_a_model_is_all_among_the_sources(training, churn: UseCase) -> None:
+    sources = ingredients(training.rows.iloc[:20], churn, 1).sources
+    for name in ("features/build.py", "training/search.py", "training/candidates.py", "training/split.py"):
+        assert name in sources
+    assert {"evaluation/metrics.py", "evaluation/gate.py", "use case/features.py"} <= set(sources)
+
+
+def test_another_folder_makes_no_difference(training, churn: UseCase, tmp_path: Path) -> None:
+    shutil.copytree(churn.folder, tmp_path / "churn")
+    rows, moved = training.rows.iloc[:20], load(tmp_path / "churn" / "spec.yaml")
+    assert ingredients(rows, moved, 1) == ingredients(rows, churn, 1)
+    assert ingredients(rows, churn, 1).changes(ingredients(rows, moved, 1)) == []
 
 
 @pytest.mark.parametrize("column", ["customerID", "observed_at", "Churn"])
