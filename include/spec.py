@@ -119,6 +119,7 @@ class Limits(Frozen):
     minimum_class_rows: Count = 50
     minimum_label_coverage: Fraction = 0.9
     maximum_data_age_days: Count = 3
+    maximum_categories: Count = 1000
     shift_median_ratio: float = Field(3.0, gt=1)
     shift_unseen_share: Fraction = 0.5
 
@@ -129,6 +130,7 @@ class Split(Frozen):
     window_days: Count = 365
     holdout_fraction: float = Field(0.25, gt=0, lt=1)
     folds: int = Field(3, ge=2)
+    ids_return: bool = False  # one id may be observed on many days
 
 
 class Candidate(Frozen):
@@ -178,6 +180,8 @@ class Gate(Frozen):
     minimum_rows: Count = 300
     minimum_class_rows: Count = 30
     beats_dummy_by: float = Field(0.05, ge=0)
+    maximum_roc_auc: Fraction = 0.999  # above it the label is taken to have leaked into the features
+    maximum_column_roc_auc: Fraction = 0.99  # the same of one feature alone
     rules: Many[Rule] = ()
 
 

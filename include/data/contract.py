@@ -18,6 +18,7 @@ from include.errors import DataRejected
 from include.spec import Column, UseCase
 
 NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 OFFSET = r"(?:Z|[+-][0-9]{2}:?[0-9]{2})$"
 EXACT = 2.0**53
 """From here on float64 leaves out whole numbers."""
@@ -53,7 +54,10 @@ class Conformed:
 
 def read(path: Path, spec: UseCase) -> RawTable:
     """Read a CSV (plain or gzip) or Parquet file as text. Raises ``DataRejected`` naming file, found and expected."""
-    return read_columns(path, list(spec.columns), [spec.target.column], spec.limits.maximum_bytes)
+    raw = read_columns(path, list(spec.columns), [spec.target.column], spec.limits.maximum_bytes)
+    if raw.frame.empty:
+        raise DataRejected("NO_ROWS", f"{path.name}: a header and no row; expected at least one; export it again")
+    return raw
 
 
 def read_columns(path: Path, needed: list[str], optional: list[str], maximum_bytes: int) -> RawTable:
@@ -96,13 +100,14 @@ def map_labels(text: pd.Series, spec: UseCase) -> tuple[pd.Series, np.ndarray]:
     return pd.Series(labels, index=text.index), (given.notna() & ~is_positive & ~is_negative).to_numpy(dtype=bool)
 
 
-def read_times(raw: RawTable, name: str) -> pd.Series:
+def read_times(raw: RawTable, name: str, *, days: bool = False) -> pd.Series:
     """Column ``name`` as UTC times in microseconds, NaT where blank; raises ``DataRejected`` (``BAD_TIME``).
 
-    A time without its offset names two moments when the clocks go back, and another one in each place.
+    A time without its offset names two moments when the clocks go back, and another one in each place. With ``days``
+    a plain day is read as its midnight in UTC.
     """
     text = strip(raw.frame[name])
-    aware = text.where(text.str.contains(OFFSET, regex=True, na=False))
+    aware = text.where(text.str.contains(f"{OFFSET}|{DAY}" if days else OFFSET, regex=True, na=False))
     times = pd.to_datetime(aware, errors="coerce", utc=True, format="ISO8601").dt.as_unit("us")
     broken = text[text.notna() & times.isna()]
     if len(broken):
@@ -130,7 +135,7 @@ def _numbers(name: str, column: Column, text: pd.Series, faults: list[RowFault])
     broken = {"not a number": np.isnan(values), "not finite": np.isinf(values)}
     if column.type == "integer":
         broken["not a whole number"] = np.isfinite(values) & (np.floor(values) != values)
-        broken["too large to be kept exactly; make the column text"] = np.isfinite(values) & (np.abs(values) > EXACT)
+        broken["too large to be kept exactly; make the column text"] = np.isfinite(values) & (np.abs(values) >= EXACT)
     for rule, among in broken.items():
         _note(faults, f"{name}: {rule}", name, np.append(among, False)[codes], text)
     values[np.any(list(broken.values()), axis=0)] = np.nan

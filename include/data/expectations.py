@@ -233,10 +233,17 @@ def _refusals(batch: pd.DataFrame, quarantined: int, rules: list[RuleResult], sp
     found: list[tuple[str, str]] = []
     rows, limits = len(batch), spec.limits
     if rows < limits.minimum_batch_rows:
-        found.append(("TOO_FEW_ROWS", f"{rows} rows, at least {limits.minimum_batch_rows} expected in a batch"))
+        found.append(
+            (
+                "TOO_FEW_ROWS",
+                f"{rows} rows, at least {limits.minimum_batch_rows} expected in a batch; is the file whole?",
+            )
+        )
     for name, column in spec.columns.items():
         if rows and not column.nullable and batch[name].isna().all():
-            found.append(("COLUMN_ALL_NULL", f"column '{name}' has no readable value in any of {rows} rows"))
+            found.append(
+                ("COLUMN_ALL_NULL", f"column '{name}' has no readable value in any of {rows} rows; export it again")
+            )
     if rows and quarantined / rows > limits.quarantine_rate:
         worst = sorted((rule for rule in rules if rule.broken), key=lambda rule: -rule.broken)[:3]
         named = "; ".join(f"{r.rule} ({r.broken} rows, such as {', '.join(map(repr, r.sample[:2]))})" for r in worst)

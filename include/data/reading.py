@@ -57,8 +57,6 @@ def read_text(path: Path, maximum_bytes: int) -> pd.DataFrame:
         raise DataRejected("EMPTY_FILE", f"{path.name}: 0 bytes; expected a header and rows; write it again")
     read = _read_parquet if path.suffix == ".parquet" else _read_csv
     table = read(path, maximum_bytes)
-    if not table.num_rows:
-        raise DataRejected("NO_ROWS", f"{path.name}: a header and no row; expected at least one; export it again")
     return table.combine_chunks().to_pandas(types_mapper={TEXT: pd.StringDtype(na_value=float("nan"))}.get)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from include.evaluation.metrics import Metrics
 from include.spec import Gate, Rule
@@ -86,16 +87,20 @@ def judge(
     dummy: Metrics,
     gate: Gate,
     *,
+    column_roc_auc: Mapping[str, float] = MappingProxyType({}),
     not_evaluated: Reason | None = None,
 ) -> Verdict:
     """Judge the challenger against floors, a model that knows only the base rate, and the champion.
 
     All metrics are of the same rows. Without a champion (``None``) the regression rules do not apply and the verdict
     says ``COLD_START``; a champion that exists but could not be scored is told by ``not_evaluated``, as is any other
-    reason of the caller's. Every check is made before the verdict is formed.
+    reason of the caller's. ``column_roc_auc`` is what each feature reaches alone on these rows. Every check is made
+    before the verdict is formed.
     """
     cold_start = champion is None
     checks = tuple(_checks(challenger, champion, dummy, gate)) if challenger else ()
+    if challenger:
+        checks += tuple(_leakage_checks(challenger, column_roc_auc, gate))
     obstacles = tuple(_obstacles(challenger, champion, dummy, gate, checks, not_evaluated))
     failed = tuple(Reason(check.code, check.message) for check in checks if not check.passed)
     if obstacles:
@@ -122,6 +127,23 @@ def _checks(challenger: Metrics, champion: Metrics | None, dummy: Metrics, gate:
             baseline = getattr(champion, rule.metric)
             limit = baseline - rule.max_regression if rule.greater_is_better else baseline + rule.max_regression
             yield _check(f"{rule.metric}_regression", rule, challenger, limit, baseline, "WORSE_THAN_CHAMPION")
+
+
+def _leakage_checks(challenger: Metrics, column_roc_auc: Mapping[str, float], gate: Gate) -> Iterator[Check]:
+    """The model, and each column that gives the label away by itself, held against what is too good to be true."""
+    mend = "too good to be true: look for a copy of the label or a field written after the event"
+    yield _ceiling("roc_auc_ceiling", challenger.roc_auc, gate.maximum_roc_auc, challenger.n, "roc_auc", mend)
+    for name, value in column_roc_auc.items():
+        if value > gate.maximum_column_roc_auc:
+            what = f"roc_auc of column '{name}' alone"
+            mend = "take it out of the features unless it is known when the row is observed"
+            yield _ceiling(f"{name}_ceiling", value, gate.maximum_column_roc_auc, challenger.n, what, mend)
+
+
+def _ceiling(name: str, value: float, limit: float, n: int, what: str, mend: str) -> Check:
+    passed = not value > limit
+    message = f"{what} {value:.4f} {'≤' if passed else '>'} {limit:.4f}{'' if passed else f'; {mend}'}"
+    return Check(name, "roc_auc", value, limit, None, False, n, passed, "OK" if passed else "LEAKAGE", message)
 
 
 def _check(name: str, rule: Rule, challenger: Metrics, limit: float, baseline: float | None, code: str) -> Check:

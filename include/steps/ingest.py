@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from include.data import contract, data_docs, expectations, report, tables
@@ -40,6 +41,7 @@ def land(work: Work, record: Record) -> Record:
         last = seen.last_day
         known = f"everything up to {last} is published" if last else f"{uri} has no day before {as_of}"
         raise NothingToDo("NO_NEW_DATA", known)
+    landed = _without_repeats(seen, landed)
     manifest = work.folder / "landed.json"
     write_text(manifest, json.dumps([asdict(file) for file in landed], indent=2))
     log.info("landed %d file(s) of %s", len(landed), uri)
@@ -50,21 +52,29 @@ def land(work: Work, record: Record) -> Record:
 def validate(work: Work, record: Record) -> Record:
     """Type the rows, run the suite, stage what passes; a batch past the limits is refused whole."""
     files = [Landed(**file) for file in json.loads(Path(record["manifest"]).read_text(encoding="utf-8"))]
-    raw, conformed = _read_rows(work, [file for file in files if file.kind == "rows"], record["uri"])
-    result = expectations.validate(conformed.frame, conformed.faults, work.spec)
+    rows = _read_rows(work, [file for file in files if file.kind == "rows"])
+    result = expectations.validate(rows.frame, rows.faults, work.spec)
     labels = _read_labels(work, [file for file in files if file.kind == "labels"])
-    _report(work, record["uri"], conformed.frame, result)
-    reasons = [f"{code}: {message}" for code, message in result.refusals]
-    evidence = {**result.to_json(), "uri": record["uri"], "files": {f.path: f.sha256 for f in files}}
+    _report(work, record["uri"], rows.frame, result)
+    reasons = [f"{code}: {_named(files)}: {message}" for code, message in result.refusals]
+    evidence = {
+        **result.to_json(),
+        "uri": record["uri"],
+        "files": {f.path: f.sha256 for f in files},
+        "ignored_columns": list(rows.ignored),
+        "late_rows": rows.late,
+        "labels": labels.counts,
+    }
     decisions.record(work.engine, work.run, "batch", "REFUSED" if reasons else "PASS", reasons, evidence)
     if result.refusals:
-        raise DataRejected(result.refusals[0][0], "; ".join(message for _, message in result.refusals))
+        message = "; ".join(message for _, message in result.refusals)
+        raise DataRejected(result.refusals[0][0], f"{_named(files)}: {message}")
     good = (result.broken_rules == "").to_numpy()
     bad = ~good & (result.broken_rules != "duplicate row").to_numpy()
     rules = result.broken_rules[bad].to_numpy()
-    quarantine = pd.DataFrame({"row": [json.dumps(row) for row in raw[bad].to_dict("records")], "rule": rules})
-    _stage(work, record["uri"], conformed.frame[good], labels, quarantine)
-    return {"rows_in": result.rows_in, "quarantined": int(bad.sum())}
+    quarantine = pd.DataFrame({"row": [json.dumps(row) for row in rows.raw[bad].to_dict("records")], "rule": rules})
+    _stage(work, record["uri"], rows.frame[good], labels.frame, quarantine)
+    return {"rows_in": result.rows_in, "quarantined": int(bad.sum()), "late": rows.late}
 
 
 @step
@@ -92,6 +102,7 @@ def publish(work: Work, record: Record) -> Record:
     digest = files[0]["sha256"] if data_sources.kind_of(record["uri"]) == "replay" else None
     sources.pin(work.engine, work.run.use_case, record["uri"], digest, work.run.as_of)
     what = f"{len(rows)} rows of {publication.first_day} to {publication.last_day}, {record['quarantined']} quarantined"
+    what += f", {record['late']} late" if record["late"] else ""
     runs.record(work.engine, work.run, "PUBLISHED", [what], data_version=publication.data_version, simulated=simulated)
     log.info("published %s as %s", what, publication.data_version)
     return {"data_version": publication.data_version, "rows": len(rows)}
@@ -124,26 +135,86 @@ def _seen(work: Work) -> Seen:
     return Seen(date.fromisoformat(earlier[-1].last_day) if earlier else None, files)
 
 
-def _read_rows(work: Work, files: list[Landed], uri: str) -> tuple[pd.DataFrame, contract.Conformed]:
-    """All rows of all files as text and typed, one after the other, with the time of their observation."""
-    raws, frames, faults, offset = [], [], [], 0
+def _named(files: list[Landed]) -> str:
+    """The files whose rows are judged together, in a word."""
+    uris = list(dict.fromkeys(file.uri for file in files if file.kind == "rows"))
+    return uris[0] if len(uris) == 1 else f"{uris[0]} and {len(uris) - 1} more, to {uris[-1]}"
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """All rows of a run as text and typed; ``late`` counts those observed before the day of their file."""
+
+    raw: pd.DataFrame
+    frame: pd.DataFrame
+    faults: tuple[contract.RowFault, ...]
+    ignored: tuple[str, ...]
+    late: int
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """The labels feed of a run: id, observed_at, label, known_at; ``counts`` say what became of its rows."""
+
+    frame: pd.DataFrame
+    counts: dict[str, int]
+
+
+def _without_repeats(seen: Seen, landed: list[Landed]) -> list[Landed]:
+    """Leave out rows that came before in a file of the same bytes; ``NO_NEW_DATA`` when no row is left."""
+    known = {sha: uri for uri, sha in seen.files.items()}
+    kept, repeats = [], []
+    for file in landed:
+        if file.kind == "rows" and file.day and file.sha256 in known:
+            repeats.append(f"{file.uri} of {file.day} is the same, byte for byte, as {known[file.sha256]}")
+            log.warning("left out: %s", repeats[-1])
+            continue
+        known[file.sha256] = file.uri
+        kept.append(file)
+    if not any(file.kind == "rows" for file in kept):
+        raise NothingToDo("NO_NEW_DATA", *repeats)
+    return kept
+
+
+def _read_rows(work: Work, files: list[Landed]) -> _Rows:
+    """The rows of all files, one after the other, with the time of their observation."""
+    raws, frames, faults, ignored, late, offset = [], [], [], set(), 0, 0
     for file in files:
         raw = contract.read(Path(file.path), work.spec)
         if raw.extra:
-            log.warning("%s: ignored unknown column(s) %s", Path(file.path).name, ", ".join(raw.extra))
+            log.warning("%s: ignored unknown column(s) %s", raw.name, ", ".join(raw.extra))
         conformed = contract.conform(raw, work.spec)
         frame = conformed.frame
-        if not work.spec.observed_at:
+        if work.spec.observed_at:
+            late += _late_rows(work, raw.name, frame["observed_at"], file)
+        else:
             frame = frame.assign(observed_at=_observed(work, frame, file))
         faults += [contract.RowFault(f.rule, f.column, f.rows + offset, f.sample) for f in conformed.faults]
+        ignored |= set(raw.extra)
         offset += len(frame)
         raws.append(raw.frame)
         frames.append(frame)
-    return pd.concat(raws, ignore_index=True), contract.Conformed(_concat(frames), _merged(faults))
+    return _Rows(_concat(raws), _concat(frames), _merged(faults), tuple(sorted(ignored)), late)
+
+
+def _late_rows(work: Work, name: str, times: pd.Series, file: Landed) -> int:
+    """How many rows are of a day before their file's; raises ``DataRejected`` when one is of a day to come."""
+    column, as_of = work.spec.observed_at, work.run.as_of
+    future = times[times >= midnight(as_of)]
+    if len(future):
+        raise DataRejected(
+            "FUTURE_TIME",
+            f"{name}: column '{column}': {len(future)} of {len(times)} times are not before {as_of}, the day of this "
+            f"run; found {future.max().isoformat()}; mend the clock or the export that wrote them",
+        )
+    late = int((times < midnight(file.day)).sum()) if file.day else 0
+    if late:
+        log.warning("%s: %d row(s) are late, the oldest of %s", name, late, times.min().date())
+    return late
 
 
 def _concat(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
 
 
 def _merged(faults: list[contract.RowFault]) -> tuple[contract.RowFault, ...]:
@@ -168,28 +239,44 @@ def _observed(work: Work, frame: pd.DataFrame, file: Landed) -> pd.Series:
     return spread(frame[work.spec.id], work.spec.source.replay.days, date.fromisoformat(work.run.as_of))
 
 
-def _read_labels(work: Work, files: list[Landed]) -> pd.DataFrame:
-    """The labels feed: id, observed_at, label, known_at. A label of another class refuses the batch."""
-    spec, frames = work.spec, []
-    for file in files:
-        table = pd.read_csv(file.path, dtype="str", keep_default_na=False)
-        needed = [spec.id, "observed_at", spec.target.column]
-        if missing := [name for name in needed if name not in table]:
-            raise DataRejected(
-                "MISSING_COLUMN", f"{Path(file.path).name}: needs {', '.join(needed)}; lacks {', '.join(missing)}"
-            )
-        labels, broken = contract.map_labels(table[spec.target.column], spec)
-        if broken.any():
-            sample = ", ".join(map(repr, table.loc[broken, spec.target.column].head(3)))
-            expected = f"{spec.target.positive!r} nor {spec.target.negative!r}"
-            message = f"{Path(file.path).name}: {broken.sum()} labels are neither {expected}, such as {sample}"
-            raise DataRejected("BAD_LABEL", message)
-        observed = pd.to_datetime(table["observed_at"], utc=True, format="ISO8601").dt.as_unit("us")
-        known = pd.Series(midnight(file.day or work.run.as_of), index=table.index).dt.as_unit("us")
-        frames.append(
-            pd.DataFrame({spec.id: table[spec.id], "observed_at": observed, "label": labels, "known_at": known})
-        )
-    return _concat(frames).dropna(subset=["label"]) if frames else pd.DataFrame()
+def _read_labels(work: Work, files: list[Landed]) -> _Labels:
+    """The labels feed; the later of two files corrects the earlier one, one file must not contradict itself."""
+    if not files:
+        return _Labels(pd.DataFrame(), {})
+    keys = [work.spec.id, "observed_at"]
+    every = _concat([_labels_of(work, file) for file in files])
+    known = every.dropna(subset=["label"])
+    kept = known.drop_duplicates(keys, keep="last")
+    counts = {"rows": len(every), "blank": len(every) - len(known), "repeated": len(known) - len(kept)}
+    return _Labels(kept.reset_index(drop=True), counts)
+
+
+def _labels_of(work: Work, file: Landed) -> pd.DataFrame:
+    """One file of labels, typed; raises ``DataRejected`` naming what no label can be taken from."""
+    spec = work.spec
+    needed = [spec.id, "observed_at", spec.target.column]
+    raw = contract.read_columns(Path(file.path), needed, [], spec.limits.maximum_bytes)
+    labels, broken = contract.map_labels(raw.frame[spec.target.column], spec)
+    expected = f"{spec.target.positive!r} or {spec.target.negative!r}"
+    _refuse(raw, "BAD_LABEL", spec.target.column, broken, f"are neither {expected}")
+    ids = contract.strip(raw.frame[spec.id])
+    _refuse(raw, "BLANK_KEY", spec.id, ids.isna().to_numpy(), "are blank; a label needs its id")
+    times = contract.read_times(raw, "observed_at", days=True)
+    _refuse(raw, "BLANK_KEY", "observed_at", times.isna().to_numpy(), "are blank; a label needs its observation")
+    known = pd.Series(midnight(file.day or work.run.as_of), index=ids.index).dt.as_unit("us")
+    frame = pd.DataFrame({spec.id: ids, "observed_at": times, "label": labels, "known_at": known})
+    given = frame[frame["label"].notna()].drop_duplicates()
+    conflicts = frame.index.isin(given.index[given.duplicated(given.columns[:2], keep=False)])
+    _refuse(raw, "CONFLICTING_LABELS", spec.id, conflicts, "have two labels for one observation")
+    return frame
+
+
+def _refuse(raw: contract.RawTable, code: str, column: str, broken: np.ndarray, what: str) -> None:
+    """Refuse a file of labels for the rows in ``broken`` (a mask); nothing of it is published."""
+    if broken.any():
+        sample = ", ".join(repr(str(value)[:80]) for value in raw.frame.loc[broken, column].head(3))
+        message = f"{raw.name}: column '{column}': {broken.sum()} of {len(broken)} values {what}, such as {sample}"
+        raise DataRejected(code, f"{message}; mend the file and start the run again")
 
 
 def _stage(work: Work, uri: str, rows: pd.DataFrame, labels: pd.DataFrame, quarantine: pd.DataFrame) -> None:

@@ -21,6 +21,7 @@ from include.data import tables
 from include.data.window import AS_OF, LABEL, OBSERVED, Lake, window_start
 from include.errors import DataRejected, NothingToDo
 from include.evaluation import figures, gate
+from include.evaluation.leakage import column_roc_auc
 from include.evaluation.metrics import Metrics, evaluate
 from include.features import build as features
 from include.files import whole, write_text
@@ -37,7 +38,7 @@ from include.training import package, search
 from include.training import split as splitting
 from include.training.fingerprint import Ingredients, ingredients
 from include.training.probe import FreshProcess, require_same
-from include.training.window import judge_window
+from include.training.window import judge_window, too_many_categories
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +83,12 @@ def build_features(work: Work, record: Record) -> Record:
     publication = _publication(work, record)
     frame = _window(work, publication)
     labelled = frame[frame[LABEL].notna()].reset_index(drop=True)
+    parts = splitting.split(labelled, work.spec.training.split)
+    splitting.require_new_ids(labelled[work.spec.id], parts, work.spec.training.split)
     version = features.feature_version(work.spec)
     matrix = features.build(labelled, work.spec)
+    if faults := too_many_categories(matrix, work.spec):
+        raise DataRejected(*faults[0])
     _store_features(work, publication, labelled, matrix, version)
     keys = labelled[[work.spec.id, OBSERVED, LABEL]].add_prefix("key_")
     path = work.folder / "matrix.parquet"
@@ -161,7 +166,7 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
     """Score challenger and champion on the same hold-out rows, and a dummy that knows only the base rate."""
     raw, split = _split(work, record, part="holdout")
     matrix, labels = _holdout_part(work, record)
-    train_labels = _training_part(work, record)[1]
+    train_matrix, train_labels, _ = _training_part(work, record)
     challenger = package.load(Path(record["packages"][record["challenger"]]))
     scores = {"challenger": challenger.score(matrix)}
     metrics = {
@@ -174,6 +179,7 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
     figures.draw(labels, scores, work.folder / "figures")
     return {
         "metrics": {name: found.as_dict() for name, found in metrics.items()},
+        "column_roc_auc": column_roc_auc(train_matrix, train_labels, matrix, labels),
         "obstacle": obstacle and {"code": obstacle.code, "message": obstacle.message},
         "holdout_from": split.holdout_from.date().isoformat(),
     }
@@ -185,7 +191,12 @@ def judge(work: Work, record: Record) -> Record:
     metrics = {name: Metrics(**values) for name, values in record["metrics"].items()}
     obstacle = record["obstacle"] and gate.Reason(**record["obstacle"])
     verdict = gate.judge(
-        metrics["challenger"], metrics.get("champion"), metrics["dummy"], work.spec.gate, not_evaluated=obstacle
+        metrics["challenger"],
+        metrics.get("champion"),
+        metrics["dummy"],
+        work.spec.gate,
+        column_roc_auc=record["column_roc_auc"],
+        not_evaluated=obstacle,
     )
     write_text(work.folder / "verdict.json", verdict.to_json())
     reasons = [f"{reason.code}: {reason.message}" for reason in verdict.reasons]

@@ -37,6 +37,20 @@ def split(frame: pd.DataFrame, rule: SplitRule) -> Split:
     return Split(~holdout, holdout, pd.Timestamp(first, tz="UTC"))
 
 
+def require_new_ids(ids: pd.Series, parts: Split, rule: SplitRule) -> None:
+    """Raise ``DataRejected`` (``SAME_IDS``) when an id is in both parts, unless the spec says that ids return."""
+    if rule.ids_return:
+        return
+    both = np.intersect1d(ids[parts.train].unique(), ids[parts.holdout].unique())
+    if len(both):
+        raise DataRejected(
+            "SAME_IDS",
+            f"column '{ids.name}': {len(both)} ids are both in the training rows and in the hold-out, such as "
+            f"{', '.join(map(repr, both[:3]))}; a model is judged on ids that it has not seen. If an id is observed "
+            "again and again by design, say so: training.split.ids_return: true",
+        )
+
+
 def time_folds(observed_at: pd.Series, n: int) -> list[Fold]:
     """``n`` pairs of row positions (train, valid): the days are cut into n + 1 runs, each fold learns from all runs
     before the one it is validated on. Raises ``DataRejected`` (``TOO_FEW_DAYS``) with fewer than n + 1 days.

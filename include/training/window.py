@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from include.data.calendar import midnight
+from include.data.window import AS_OF
 from include.monitoring.quality import shift_guard
 from include.spec import UseCase
 
@@ -39,7 +40,6 @@ def judge_window(
     mature = frame["observed_at"] + label_delay < midnight(as_of)
     labelled = frame["label"].notna()
     n, due = int(labelled.sum()), int(mature.sum())
-    smaller = int(min(n - frame["label"].sum(), frame["label"].sum())) if n else 0
     coverage = float((labelled & mature).sum() / due) if due else 0.0
     age = (as_of - last_day).days
     facts = {"rows": len(frame), "labelled": n, "label_coverage": round(coverage, 4), "data_age_days": age}
@@ -48,12 +48,8 @@ def judge_window(
         faults.append(
             ("TOO_FEW_ROWS", f"{n} labelled rows in the window, at least {limits.minimum_training_rows} needed")
         )
-    elif smaller == 0:
-        faults.append(("ONE_CLASS", f"all {n} labels of '{spec.target.column}' are of one class"))
-    elif smaller < limits.minimum_class_rows:
-        faults.append(
-            ("SMALL_CLASS", f"the smaller class has {smaller} rows, at least {limits.minimum_class_rows} needed")
-        )
+    elif (class_fault := _class_fault(frame["label"], spec)) is not None:
+        faults.append(class_fault)
     if due and coverage < limits.minimum_label_coverage:
         message = (
             f"{coverage:.1%} of the {due} mature rows have a label, at least {limits.minimum_label_coverage:.0%} needed"
@@ -64,6 +60,44 @@ def judge_window(
             f"the newest day is {last_day}, {age} days before {as_of}; at most {limits.maximum_data_age_days} allowed"
         )
         faults.append(("STALE_DATA", f"{message}. Run {spec.name}_ingest"))
+    faults += too_many_categories(frame, spec)
     if baseline is not None:
-        faults += [("SHIFT_GUARD", violation.message) for violation in shift_guard(baseline, frame, spec)]
+        faults += [("SHIFT_GUARD", message) for message in _shifts(baseline, frame, spec)]
     return WindowVerdict(facts, tuple(faults))
+
+
+def too_many_categories(frame: pd.DataFrame, spec: UseCase) -> list[tuple[str, str]]:
+    """A fault for each category of ``frame`` with more values than a model is given inputs for."""
+    limit, faults = spec.limits.maximum_categories, []
+    kinds = {name: column.type for name, column in spec.columns.items()} | spec.feature_types
+    for name in (name for name in frame.columns if kinds.get(name) == "category"):
+        if (found := frame[name].nunique()) > limit:
+            message = f"column '{name}' has {found} categories, at most {limit} (limits.maximum_categories)"
+            faults.append(("TOO_MANY_CATEGORIES", f"{message}; group them in a derived feature, or make it text"))
+    return faults
+
+
+def _class_fault(labels: pd.Series, spec: UseCase) -> tuple[str, str] | None:
+    """Whether a class is missing or too small to be in every fold and in the hold-out."""
+    counts = {spec.target.positive: int((labels == 1).sum()), spec.target.negative: int((labels == 0).sum())}
+    smaller, larger = sorted(counts, key=counts.__getitem__)
+    needed = max(spec.limits.minimum_class_rows, spec.training.split.folds + 1)
+    column = spec.target.column
+    if not counts[smaller]:
+        message = f"all {counts[larger]} labels of '{column}' are of one class, {larger!r}; none is {smaller!r}"
+        return "ONE_CLASS", f"{message}; widen the window or look at the labels"
+    if counts[smaller] < needed:
+        message = f"class {smaller!r} of '{column}' has {counts[smaller]} rows, at least {needed} needed"
+        return "SMALL_CLASS", f"{message}; widen the window or lower limits.minimum_class_rows and training.split.folds"
+    return None
+
+
+def _shifts(baseline: pd.DataFrame, frame: pd.DataFrame, spec: UseCase) -> list[str]:
+    """What is implausible of the window, or of one publication in it: the others must not hide a change of unit."""
+    if whole := shift_guard(baseline, frame, spec):
+        return [violation.message for violation in whole]
+    found = []
+    for published, batch in frame.groupby(AS_OF) if AS_OF in frame else ():
+        if len(batch) >= spec.monitoring.minimum_rows:
+            found += [f"published as of {published}: {v.message}" for v in shift_guard(baseline, batch, spec)]
+    return found

@@ -42,7 +42,7 @@ def test_against_a_champion(change: dict[str, float], outcome: Outcome, codes: s
     assert verdict.outcome == outcome
     assert verdict.promotes == (outcome == Outcome.PASS)
     assert {reason.code for reason in verdict.reasons} == codes
-    assert len(verdict.checks) == 5  # all of them, whatever the first ones say
+    assert len(verdict.checks) == 6  # all of them, whatever the first ones say
     assert not verdict.cold_start
 
 
@@ -57,7 +57,12 @@ def test_cold_start(change: dict[str, float], outcome: Outcome, codes: set[str])
     verdict = judge(replace(GOOD, **change), None, DUMMY, GATE)
     assert (verdict.outcome, verdict.cold_start) == (outcome, True)
     assert {reason.code for reason in verdict.reasons} == codes
-    assert [check.name for check in verdict.checks] == ["beats_dummy", "roc_auc_threshold", "brier_threshold"]
+    assert [check.name for check in verdict.checks] == [
+        "beats_dummy",
+        "roc_auc_threshold",
+        "brier_threshold",
+        "roc_auc_ceiling",
+    ]
 
 
 SAW = Reason("CHAMPION_SAW_HOLDOUT", "the champion was trained on hold-out rows")
