@@ -7,7 +7,8 @@ Brings every day that is not published yet, up to `as_of` (exclusive), in one ru
 | --- | --- | --- |
 | `land` skipped, `NO_NEW_DATA` | everything up to `as_of` is published | nothing |
 | `land` failed, `MISSING_FILE` | the source has no file for a day | put the file there, clear the task |
-| `validate` failed | the batch broke a limit and was refused whole; nothing was published | open the validation page named in the log, mend the file, start the DAG again |
+| `validate` failed, `QUARANTINE_RATE`, `TOO_FEW_ROWS`, `COLUMN_ALL_NULL` | the batch broke a limit and was refused whole; nothing was published | open `validation.html` in the run's folder, mend the file, start the DAG again |
+| `validate` failed, another code | the file cannot be what the spec says: unreadable, other columns, times in the future, labels that contradict each other | the message names the file, the place and the remedy |
 | `publish` retried | the table or the state database was busy | nothing; a repeat writes nothing twice |
 
 Rows that break a row rule are in the `quarantine` table with the rule's name.

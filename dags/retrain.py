@@ -9,10 +9,11 @@ registers and promotes it if the gate says `PASS`.
 | --- | --- | --- |
 | `open_run` failed | the parameters of the run cannot be used | the log says which; start again |
 | `open_run` skipped, `NOTHING_PENDING` | another run took the request that woke this one | nothing |
-| `validate_window` failed | too few rows or labels, stale data, or a shift that is implausible | the log names each fault; see `<use case>_ingest` |
+| `validate_window` failed | too few rows or labels, stale data, a shift that is implausible, or the same ids in training and hold-out (`SAME_IDS`) | the log names each fault; see `<use case>_ingest` |
 | `compare_with_last_training` skipped, `UNCHANGED` | the same training was judged before; its verdict is in the log | nothing |
 | one `train` failed | that candidate is out; the others go on | its log; the rest of the run is valid |
 | `register` failed, `PackageRefused` | what arrived in the registry does not answer sample rows as the trained model does; it is no version | clear the task; if it fails again, compare the installed libraries with those in `manifest.json` |
+| `register` skipped, `LEAKAGE` among the reasons | the model or a single column is too good to be true | look for a column that is known only after the event |
 | `register` skipped | the gate refused (`REFUSED`, `NOT_EVALUATED`) or the run is a `dry_run` | `verdict.json` in MLflow gives every check |
 | `promote` skipped, `CHAMPION_CHANGED` | somebody promoted in between | the next run compares anew |
 """
