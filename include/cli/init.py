@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from include import spec as specs
 from include.cli.console import heading, line
 from include.cli.draft import Draft, Wishes, draft
-from include.cli.profile import read_text
+from include.cli.profile import read_columns
 from include.settings import Settings
 from include.spec import SpecError
 
@@ -63,7 +63,7 @@ def init(settings: Settings, name: str, file: str, wishes: Wishes, into: str | N
     if (folder / name).exists():
         raise SpecError(f"{folder / name} exists already and is left as it is; choose another name or move it away")
     try:
-        found = draft(read_text(path), wishes)
+        found = draft(read_columns(path), wishes)
     except SpecError as problem:
         raise SpecError(f"{path.name}: {problem}") from problem
     _publish(

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from include.data import contract
-from include.spec import Column, Limits, Target, UseCase
+from include.data.reading import read_text
+from include.errors import DataRejected
+from include.spec import Limits
 
 # A number that starts with 0 and goes on, such as 01234, is a code: as a number it would lose its zero.
 CODE = r"[+-]?0\d.*"
 DAY = r"\d{4}-\d{2}-\d{2}"
 CLOCK = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
 OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})"
-NO_COLUMN = "\0"
-"""A name that no column has: the contract refuses a file with a NUL byte."""
 
 Kind = Literal["empty", "integer", "number", "date", "time", "text"]
 
@@ -53,15 +53,15 @@ class Profile:
         return set(self.values) == {"0", "1"}
 
 
-def read_text(path: Path) -> pd.DataFrame:
-    """Every column of a CSV or Parquet file as stripped text, null where blank, read by the pipeline's own reader.
+def read_columns(path: Path) -> pd.DataFrame:
+    """Every column of a CSV or Parquet file as stripped text, null where blank, read as the pipeline reads it.
 
-    Raises ``DataRejected`` for whatever that reader refuses.
+    Raises ``DataRejected`` for a file that the pipeline would refuse whole.
     """
-    # The reader keeps only the columns that a spec describes, so it first says which ones there are.
-    names = contract.read(path, _spec_of(())).extra
-    frame = contract.read(path, _spec_of(names)).frame
-    return pd.DataFrame({name: frame[name].str.strip().replace("", None) for name in names})
+    frame = read_text(path, Limits().maximum_bytes)
+    if frame.empty:
+        raise DataRejected("NO_ROWS", f"{path.name}: a header and no row; expected at least one")
+    return frame.apply(contract.strip)
 
 
 def profile(text: pd.Series) -> Profile:
@@ -99,13 +99,3 @@ def _kind(given: pd.Series) -> Kind:
     if all_are(DAY + CLOCK + OFFSET):
         return "time"
     return "date" if all_are(f"{DAY}(?:{CLOCK})?") else "text"
-
-
-def _spec_of(names: tuple[str, ...]) -> UseCase:
-    """As much of a use case as the reader looks at; there is no valid one before there is a draft."""
-    known: dict[str, Any] = {
-        "columns": {name: Column(type="text", description="not yet known") for name in names},
-        "target": Target(column=NO_COLUMN, positive="1", negative="0", description="not yet known"),
-        "limits": Limits(),
-    }
-    return UseCase.model_construct(**known)
