@@ -144,6 +144,13 @@ def test_each_worker_loads_the_libraries_once_and_both_work(stack: Stack) -> Non
         assert "final_state=success" in log, worker
 
 
+def test_the_state_outlives_the_containers(stack: Stack) -> None:
+    champion = stack.status()["champion"]
+    stack.compose("down")
+    stack.compose("up", "--detach", "--wait", "--wait-timeout", "900")
+    assert stack.status()["champion"] == champion
+
+
 def free_port() -> int:
     """Return a port that was free a moment ago."""
     with socket.socket() as probe:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from include.__main__ import main
 from include.cli.source import newest_as_of, register_source
 from include.data.calendar import today
 from include.errors import DataRejected
@@ -23,6 +24,17 @@ def settings(tmp_path: Path) -> Settings:
 
 def registered(settings: Settings) -> sources.SourceRow | None:
     return sources.get(connect(settings.state_url), "churn")
+
+
+def test_the_command_chooses_the_source(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("MODELOPS_HOME", str(settings.home))
+    assert main(["source", "simulator:?seed=3"]) == 0
+    assert capsys.readouterr().out == "churn reads from simulator:?seed=3.\n"
+    row = registered(settings)
+    assert row is not None
+    assert row.uri == "simulator:?seed=3"
 
 
 def test_a_missing_file_is_named(settings: Settings, tmp_path: Path):
