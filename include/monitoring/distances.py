@@ -1,7 +1,8 @@
-"""Distances between a reference and a current sample, as Evidently defines them, and what chance makes of them.
+"""Distances between a reference and a current sample, as Evidently defines them.
 
-``wasserstein``: the first Wasserstein distance over the reference's standard deviation. ``jensenshannon``: the square
-root of the Jensen-Shannon divergence (natural logarithm). ``psi``: the population stability index.
+``wasserstein``: the first Wasserstein distance over the reference's standard deviation, which counts as at least 0.001,
+so that a column of smaller numbers needs another method. ``jensenshannon``: the square root of the Jensen-Shannon
+divergence (natural logarithm). ``psi``: the population stability index.
 """
 
 from __future__ import annotations
@@ -9,70 +10,55 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import wasserstein_distance
 
-BINS = 10
-CELLS = 256
-"""Numbers are resampled as this many quantile cells: as exact as needed, and fast at any number of rows."""
-FLOOR = 0.0001  # an empty cell counts as this share, else psi is infinite
+SMALLEST_SCALE = 0.001
+FEW_VALUES = 20
+"""Numbers with at most so many values in the reference are compared value by value, others in bins."""
+EMPTY_SHARE = 0.0001
+"""What an empty cell counts as in ``psi``, which would else be infinite."""
 
 
 def distance(method: str, reference: np.ndarray, current: np.ndarray) -> float:
     """Distance of two samples without nulls, shapes (n,) and (m,): float64 numbers, or categories as int64 codes."""
     if method == "wasserstein":
-        return float(wasserstein_distance(reference, current) / _scale(reference))
-    return float(_of_shares(method, *shares(reference, current)))
+        return float(wasserstein_distance(reference, current) / scale(reference))
+    return float(divergence(method, *shares(reference, current)))
 
 
-def by_chance(method: str, reference: np.ndarray, size: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Distances, shape (resamples,), between two samples of the reference itself, of its own length and of ``size``."""
-    if method == "wasserstein":
-        weights, gaps = _cells(reference)
-    else:
-        weights, gaps = shares(reference, reference)[0], None
-    before, after = (rng.multinomial(n, weights, resamples) / n for n in (len(reference), size))
-    if gaps is None:
-        return _of_shares(method, before, after)
-    return np.asarray(np.abs(np.cumsum(before - after, axis=1))[:, :-1] @ gaps / _scale(reference))
+def scale(reference: np.ndarray) -> float:
+    """The unit of ``wasserstein``."""
+    return max(float(np.std(reference)), SMALLEST_SCALE)
 
 
 def shares(reference: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The share of each category, or of each of the bins of both samples together, shape (k,) each."""
-    if reference.dtype.kind == "f":
-        edges = np.histogram_bin_edges(np.concatenate([reference, current]), bins=BINS)
-        counts = [np.histogram(side, edges)[0] for side in (reference, current)]
+    """The share of each category, value or bin in the reference and in the current sample, shape (k,) each."""
+    both = np.concatenate([reference, current])
+    if reference.dtype.kind == "f" and len(np.unique(reference)) > FEW_VALUES:
+        edges = np.histogram_bin_edges(both, bins="sturges")
+        before, after = (np.histogram(side, edges)[0] for side in (reference, current))
     else:
-        size = int(max(reference.max(), current.max())) + 1
-        counts = [np.bincount(side, minlength=size) for side in (reference, current)]
-    return counts[0] / len(reference), counts[1] / len(current)
+        _, codes = np.unique(both, return_inverse=True)
+        before, after = (np.bincount(side, minlength=codes.max() + 1) for side in np.split(codes, [len(reference)]))
+    return before / len(reference), after / len(current)
 
 
-def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Square root of the Jensen-Shannon divergence of distributions, shape (..., k): 0 to 0.833."""
+def divergence(method: str, p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """``jensenshannon`` or ``psi`` of two distributions, shape (..., k) each; returns shape (...)."""
+    return _jensen_shannon(p, q) if method == "jensenshannon" else _stability_index(p, q)
+
+
+def _jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     middle = (p + q) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        left = np.where(p > 0, p * np.log(p / middle), 0.0)
-        right = np.where(q > 0, q * np.log(q / middle), 0.0)
-    return np.sqrt(np.maximum((left + right).sum(axis=-1) / 2, 0.0))
+        parts = np.where(p > 0, p * np.log(p / middle), 0.0) + np.where(q > 0, q * np.log(q / middle), 0.0)
+    return np.asarray(np.sqrt(np.maximum(parts.sum(axis=-1) / 2, 0.0)))
 
 
-def stability_index(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Population stability index of distributions, shape (..., k)."""
-    p, q = np.maximum(p, FLOOR), np.maximum(q, FLOOR)
+def _stability_index(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    p, q = _filled(p), _filled(q)
     return np.asarray(((q - p) * np.log(q / p)).sum(axis=-1))
 
 
-def _of_shares(method: str, p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    return jensen_shannon(p, q) if method == "jensenshannon" else stability_index(p, q)
-
-
-def _scale(reference: np.ndarray) -> float:
-    return max(float(np.std(reference)), 0.001)
-
-
-def _cells(reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The reference as quantile cells: the share of each, shape (k,), and the gaps between their means, (k - 1,)."""
-    edges = np.unique(np.quantile(reference, np.linspace(0, 1, CELLS + 1)))
-    codes = np.clip(np.searchsorted(edges, reference, side="right") - 1, 0, max(len(edges) - 1, 0))
-    counts = np.bincount(codes)
-    present = counts > 0
-    means = np.bincount(codes, weights=reference)[present] / counts[present]
-    return counts[present] / len(reference), np.diff(means)
+def _filled(p: np.ndarray) -> np.ndarray:
+    """``p`` with a small share for empty cells, smaller where the smallest share that is there is small itself."""
+    least = np.min(p, axis=-1, keepdims=True, initial=1.0, where=p > 0)
+    return np.where(p > 0, p, np.where(least <= EMPTY_SHARE, least / 10**6, EMPTY_SHARE))

@@ -1,8 +1,7 @@
 """Drift of a window against the baseline: a verdict per column and in all, safe for small and for huge windows.
 
-A column drifts when its distance passes both the spec's threshold and what chance alone reaches: the distance between
-two samples of the baseline itself, of the sizes at hand, at a quantile that keeps the false alarms of all
-columns together at the spec's rate.
+A column drifts when its distance passes both the spec's threshold and what chance alone reaches with samples of the
+sizes at hand, at a level that keeps the false alarms of all columns together at the spec's rate (Bonferroni).
 """
 
 from __future__ import annotations
@@ -14,14 +13,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from include.monitoring import chance
 from include.monitoring.baseline import SCORE
-from include.monitoring.distances import by_chance, distance
+from include.monitoring.distances import distance
 from include.spec import UseCase
 
-RESAMPLES = 1_000
-TAIL_FROM = 0.95
+MAXIMUM_CATEGORIES = 256
+OTHER = "(other)"
 
-Status = Literal["OK", "DRIFT", "INSUFFICIENT", "ALL_NULL", "MISSING"]
+Status = Literal["OK", "DRIFT", "INSUFFICIENT", "ALL_NULL", "MISSING", "NAN_SCORES"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,10 @@ class ColumnVerdict:
     method: str
     distance: float | None = None
     limit: float | None = None
+
+    @property
+    def judged(self) -> bool:
+        return self.status in ("OK", "DRIFT")
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,21 @@ def measure(
     return DriftReport(outcome, len(reference), len(current), columns)
 
 
+def comparable(reference: pd.Series, current: pd.Series, check: ColumnCheck) -> tuple[pd.Series, pd.Series]:
+    """Both sides as they are compared: numbers that are finite as float64, categories as text, without nulls.
+
+    Of a column with very many categories, all but the most frequent of the reference count as one.
+    """
+    if check.kind == "number":
+        numbers = [side.astype("float64") for side in (reference, current)]
+        return numbers[0][np.isfinite(numbers[0])], numbers[1][np.isfinite(numbers[1])]
+    before, after = (side.dropna().astype("str") for side in (reference, current))
+    if len(pd.unique(pd.concat([before, after]))) > MAXIMUM_CATEGORIES:
+        kept = before.value_counts().index[: MAXIMUM_CATEGORIES - 1]
+        return before.where(before.isin(kept), OTHER), after.where(after.isin(kept), OTHER)
+    return before, after
+
+
 def _judge(
     reference: pd.DataFrame,
     current: pd.DataFrame,
@@ -97,33 +116,22 @@ def _judge(
 ) -> ColumnVerdict:
     if check.name not in reference or check.name not in current:
         return ColumnVerdict(check.name, "MISSING", check.method)
-    before, after = _values(reference[check.name], current[check.name], check)
+    # In the baseline, rows that the model was fitted on have no score; in a window each row has one.
+    if check.name == SCORE and current[SCORE].isna().any():
+        return ColumnVerdict(check.name, "NAN_SCORES", check.method)
+    before, after = _arrays(*comparable(reference[check.name], current[check.name], check))
     if not len(before) or not len(after):
         return ColumnVerdict(check.name, "ALL_NULL", check.method)
     found = distance(check.method, before, after)
-    limit = max(check.threshold, _chance(before, len(after), check.method, level, rng))
+    limit = max(check.threshold, chance.limit(check.method, before, len(after), level, rng))
     enough = min(len(before), len(after)) >= minimum
     status: Status = "INSUFFICIENT" if not enough else "DRIFT" if found > limit else "OK"
     return ColumnVerdict(check.name, status, check.method, round(found, 6), round(limit, 6))
 
 
-def _values(reference: pd.Series, current: pd.Series, check: ColumnCheck) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides without nulls: numbers as float64, categories as codes that both sides share."""
-    before, after = reference.dropna(), current.dropna()
-    if check.kind == "number":
-        return before.to_numpy(dtype="float64"), after.to_numpy(dtype="float64")
-    codes, _ = pd.factorize(pd.concat([before.astype("str"), after.astype("str")]))
+def _arrays(before: pd.Series, after: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers as they are, categories as codes that both sides share."""
+    if before.dtype.kind == "f":
+        return before.to_numpy(), after.to_numpy()
+    codes, _ = pd.factorize(pd.concat([before, after]))
     return codes[: len(before)], codes[len(before) :]
-
-
-def _chance(reference: np.ndarray, size: int, method: str, level: float, rng: np.random.Generator) -> float:
-    """The distance that two samples of one distribution reach by chance, from resamples of the reference.
-
-    The resamples are too few to show the tail. Beyond a high quantile it is taken as exponential with the mean excess
-    that they do show, as peaks over threshold (Pickands 1975) with shape 0; tails of distances fall faster than that.
-    """
-    found = by_chance(method, reference, size, RESAMPLES, rng)
-    threshold = np.quantile(found, TAIL_FROM)
-    beyond = found[found > threshold] - threshold
-    excess = float(beyond.mean()) if len(beyond) else 0.0
-    return float(threshold + excess * np.log((1 - TAIL_FROM) / (1 - level)))
