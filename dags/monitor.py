@@ -2,15 +2,23 @@
 ### What is in production, watched
 
 Compares the newest days with what the champion was trained on, column by column, and the champion's own scores; decides
-by policy whether that asks for a retrain; writes the request, which wakes `<use case>_retrain`.
+by policy whether that asks for a retrain; writes the request, which wakes `<use case>_retrain`. Each window is a few
+days; the policy counts how many of the last ones drifted. A window counts neither way when its data is bad, when it has
+too few rows, or when the champion was trained or judged on its days.
 
 | What you see | What it means | What to do |
 | --- | --- | --- |
 | `open_run` failed | the parameters cannot be used | the log says which |
 | `check_quality` skipped, `NO_CHAMPION` | nothing is in production yet | run `<use case>_retrain` |
-| `request_retrain` skipped | no drift, or a brake held: cool-down, budget, the same evidence, too few new labels | the ledger row names every reason |
-| outcome `DATA_QUALITY` | the data is bad, so no retrain is asked for | mend the data; see `<use case>_ingest` |
-| outcome `NEEDS_A_PERSON` among the reasons | a retrain did not help against this drift | look at the report, then at the features |
+| `check_quality` failed, `PackageRefused` | the champion's files in MLflow are damaged | restore them, or let the alias `champion` point to an earlier version |
+| `request_retrain` skipped, `NO_DRIFT` or `SUPPRESSED` | no drift, or a brake held: cool-down, budget, the same days, a request that waits, too few new labels | the ledger row names every reason |
+| outcome `DATA_QUALITY` | the data is bad, so no retrain is asked for | `quality.json` in the run's folder; mend the data; see `<use case>_ingest` |
+| outcome `INSUFFICIENT` | too few rows in the newest window | a longer `monitoring.window_days` in the spec |
+| `NEEDS_A_PERSON` among the reasons | a retrain for this drift made no new champion | look at the report, then at the features |
+| `STALE_CHAMPION` among the reasons | the champion is older than the spec allows | look at why the last retrains ended as they did |
+| `NO_SCORES` among the reasons | the champion cannot score the newest days | the log of `measure_drift` says why |
+
+Reasons stand in the ledger, in `make status` and, all but a plain `NO_DRIFT`, as a warning in the log of `decide`.
 """
 
 from __future__ import annotations

@@ -1,49 +1,56 @@
-"""Evidently's report of a window against the baseline, with the same pinned methods and limits as the verdict."""
+"""Evidently's report of a window against the baseline, with the same rows, methods and limits as the verdict."""
 
 from __future__ import annotations
 
-import logging
+import html
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from evidently import DataDefinition, Dataset, Report
-from evidently.metrics import ValueDrift
+from evidently.presets import DataDriftPreset
 
-from include.monitoring.drift import ColumnCheck, ColumnVerdict
-
-log = logging.getLogger(__name__)
-
-MAXIMUM_ROWS = 20_000
+from include.files import whole, write_text
+from include.monitoring.drift import ColumnCheck, ColumnVerdict, comparable
 
 
 def draw(
     reference: pd.DataFrame,
     current: pd.DataFrame,
-    checks: list[ColumnCheck],
-    verdicts: list[ColumnVerdict],
+    checks: Sequence[ColumnCheck],
+    verdicts: Sequence[ColumnVerdict],
     folder: Path,
-    seed: int,
-) -> list[str]:
-    """Write ``drift.html`` and ``drift.json`` to ``folder``; return the columns that had to be left out."""
-    limits = {verdict.name: verdict.limit for verdict in verdicts if verdict.limit is not None}
-    usable = [check for check in checks if check.name in limits]
-    metrics = [ValueDrift(column=c.name, method=c.method, threshold=limits[c.name]) for c in usable]
+    *,
+    heading: str,
+    minimum_drifted: int = 1,
+) -> None:
+    """Write ``drift.html`` and ``drift.json`` of every column that was judged, of which there must be one."""
+    limits = {verdict.name: verdict.limit for verdict in verdicts if verdict.judged}
+    judged = [check for check in checks if check.name in limits]
+    sides = [comparable(reference[check.name], current[check.name], check) for check in judged]
     definition = DataDefinition(
-        numerical_columns=[c.name for c in usable if c.kind == "number"],
-        categorical_columns=[c.name for c in usable if c.kind == "category"],
+        numerical_columns=[check.name for check in judged if check.kind == "number"],
+        categorical_columns=[check.name for check in judged if check.kind == "category"],
     )
-    columns = [c.name for c in usable]
-    sides = [
-        Dataset.from_pandas(_sample(side[columns], seed), data_definition=definition) for side in (current, reference)
-    ]
-    snapshot = Report(metrics).run(current_data=sides[0], reference_data=sides[1])
-    snapshot.save_html(str(folder / "drift.html"))
-    snapshot.save_json(str(folder / "drift.json"))
-    left_out = [check.name for check in checks if check.name not in limits]
-    if left_out:
-        log.warning("not in the report, since nothing of them could be measured: %s", ", ".join(left_out))
-    return left_out
+    before, after = (
+        Dataset.from_pandas(pd.DataFrame({column.name: column for column in side}), data_definition=definition)
+        for side in zip(*sides, strict=True)
+    )
+    preset = DataDriftPreset(
+        columns=[check.name for check in judged],
+        drift_share=math.floor(10_000 * minimum_drifted / len(judged)) / 10_000,  # it is shown as it is
+        per_column_method={check.name: check.method for check in judged},
+        per_column_threshold=limits,
+    )
+    snapshot = Report([preset]).run(current_data=after, reference_data=before)
+    with whole(folder / "drift.json") as path:
+        snapshot.save_json(str(path))
+    write_text(folder / "drift.html", _headed(snapshot.get_html_str(as_iframe=False), heading))
 
 
-def _sample(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
-    return frame if len(frame) <= MAXIMUM_ROWS else frame.sample(MAXIMUM_ROWS, random_state=seed)
+def _headed(page: str, heading: str) -> str:
+    """Evidently's page with a title: by itself it says neither which days it is of nor which model."""
+    title = html.escape(heading)
+    shown = f'<h1 style="font: 20px sans-serif; text-align: center; padding: 12px">{title}</h1>'
+    return page.replace("<head>", f"<head><title>{title}</title>", 1).replace("<body>", f"<body>{shown}", 1)

@@ -22,6 +22,7 @@ class Request:
     evidence: str
     columns: tuple[str, ...]
     requested_by: str
+    requested_at: str
     claimed_by: str | None
     outcome: str | None
 
@@ -85,6 +86,6 @@ def settle(engine: Engine, use_case: str, run_id: str, outcome: str) -> None:
 def _all(engine: Engine, query: Any) -> list[Request]:
     with engine.connect() as connection:
         return [
-            Request(r.id, r.as_of, r.reason, r.evidence, tuple(r.columns), r.requested_by, r.claimed_by, r.outcome)
+            Request(**{name: getattr(r, name) for name in Request.__dataclass_fields__} | {"columns": tuple(r.columns)})
             for r in connection.execute(query)
         ]

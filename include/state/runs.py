@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -136,16 +137,17 @@ def get(engine: Engine, use_case: str, kind: str, run_id: str) -> LedgerRow | No
     return _ledger_row(row) if row else None
 
 
-def last(engine: Engine, use_case: str, kind: str) -> LedgerRow | None:
-    """The newest run of ``kind`` by the time it was opened."""
-    query = (
-        select(db.runs)
-        .where(db.runs.c.use_case == use_case, db.runs.c.kind == kind)
-        .order_by(db.runs.c.started_at.desc())
-        .limit(1)
-    )
+def last(
+    engine: Engine, use_case: str, kind: str, *, outcomes: Collection[str] = (), until: str | None = None
+) -> LedgerRow | None:
+    """The newest run of ``kind`` by the time it was opened; only of ``outcomes`` and up to the ``as_of`` if given."""
+    query = select(db.runs).where(db.runs.c.use_case == use_case, db.runs.c.kind == kind)
+    if outcomes:
+        query = query.where(db.runs.c.outcome.in_(outcomes))
+    if until is not None:
+        query = query.where(db.runs.c.as_of <= until)
     with engine.connect() as connection:
-        row = connection.execute(query).one_or_none()
+        row = connection.execute(query.order_by(db.runs.c.started_at.desc()).limit(1)).one_or_none()
     return _ledger_row(row) if row else None
 
 

@@ -4,105 +4,132 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
 
 from include.data import sources as data_sources
-from include.data.window import LABEL, Lake
+from include.data.calendar import midnight
+from include.data.window import OBSERVED, Lake
 from include.errors import DataRejected, NothingToDo
 from include.features import build as features
 from include.files import write_text
 from include.monitoring import drift as drifting
-from include.monitoring import policy, quality
-from include.monitoring.baseline import SCORE, Baseline
+from include.monitoring import policy, quality, windows
+from include.monitoring.baseline import SCORE, Baseline, sample
+from include.monitoring.drift import DriftReport
+from include.monitoring.windows import Days, Window
 from include.registry import promotion, tracking, versions
 from include.state import decisions, promotions, publications, requests, runs, sources
 from include.state.publications import Publication
-from include.steps.ledger import Record, Work, step
-from include.training.package import LoadedModel
+from include.steps.ledger import DRY_RUN, Record, Work, step
+from include.training.package import LoadedModel, PackageRefused
 
 log = logging.getLogger(__name__)
 
-HELPED = (None, "PROMOTED", "CHAMPION_CHANGED")
-"""Outcomes of a retrain after which another one may help; None: it has not ended yet."""
+VERDICT = "drift_verdict.json"
 
 
 @step
 def check_quality(work: Work, record: Record) -> Record:
-    """Judge the latest window and the ingests behind it; bad data is reported and blocks any retrain."""
+    """Judge the data of each window and the ingests behind them; what is bad is reported and blocks any retrain."""
     version = _champion_version(work)
-    publication = _publication(work)
+    publication = _newest_publication(work)
     _, baseline = _champion(work, version)
-    violations = quality.check_window(baseline.rows, _window(work, publication, 0), work.spec)
-    found = [violation.message for violation in violations] + _ingest_faults(work, publication)
-    if stale := _stale_champion(work):
-        log.warning("%s", stale)
-    runs.record(work.engine, work.run, None, quality=found, champion=version, stale_champion=stale)
-    return {"champion": version, "publication": publication.run_id, "violations": found, "stale": stale}
+    found = [quality.check_window(baseline.rows, days.rows, work.spec) for days in _windows(work, publication)]
+    messages = [[violation.message for violation in violations] for violations in found]
+    faults = [*messages[0], *_ingest_faults(work, publication)]
+    for fault in faults:
+        log.warning("DATA_QUALITY: %s", fault)
+    alarms = _stale_champion(work, version, baseline)
+    _write(work, "quality.json", [[asdict(violation) for violation in violations] for violations in found])
+    runs.record(work.engine, work.run, None, quality=faults, champion=version)
+    return {
+        "champion": version,
+        "publication": publication.run_id,
+        "faults": faults,
+        "violations": messages,
+        "alarms": alarms,
+    }
 
 
 @step
 def measure_drift(work: Work, record: Record) -> Record:
     """Measure each of the last N windows; the newest one's verdict goes to the ledger column by column."""
     model, baseline = _champion(work, record["champion"])
-    publication = _publication(work)
-    checks = drifting.checks_of(work.spec)
-    reports = []
-    for index in range(work.spec.retrain_policy.num_evaluation_windows):
-        window = _scored(work, model, _window(work, publication, index))
-        reports.append(drifting.measure(baseline.rows, window, checks, work.spec, work.spec.training.seed))
-    write_text(work.folder / "drift_verdict.json", json.dumps(reports[0].to_json(), indent=2))
-    log.info("windows, newest first: %s", ", ".join(report.outcome for report in reports))
-    runs.record(work.engine, work.run, None, drifted_columns=list(reports[0].drifted))
-    return {
-        "windows": [report.outcome for report in reports],
-        "drifted": list(reports[0].drifted),
-        "last_day": _edges(work, publication, 0)[1].isoformat(),
-    }
+    checks, minimum = drifting.checks_of(work.spec), work.spec.monitoring.minimum_rows
+    judged, reports = [], []
+    for days, faults in zip(_windows(work, _publication(work, record)), record["violations"], strict=True):
+        scored = _scored(work, model, days)
+        report = drifting.measure(baseline.rows, scored, checks, work.spec, work.spec.training.seed)
+        judged.append(asdict(windows.judge(days, report, faults, baseline.until, minimum)))
+        reports.append(report)
+        log.info("%s to before %s: %s: %s", *judged[-1].values())
+    _write(work, VERDICT, [{**window, **report.to_json()} for window, report in zip(judged, reports, strict=True)])
+    runs.record(work.engine, work.run, None, drifted_columns=list(reports[0].drifted), windows=judged)
+    alarms = [*record["alarms"], *_not_scored(reports[0])]
+    return {"windows": judged, "drifted": list(reports[0].drifted), "alarms": alarms}
 
 
 @step
 def draw_report(work: Work, record: Record) -> Record:
-    """Draw Evidently's report of the newest window."""
+    """Draw Evidently's report of the newest window, of every column that was judged."""
     from include.monitoring import report  # Evidently takes seconds to import; only this step needs it
 
+    newest = json.loads((work.folder / VERDICT).read_text(encoding="utf-8"))[0]
+    verdicts = [drifting.ColumnVerdict(**column) for column in newest["columns"]]
+    left_out = [verdict.name for verdict in verdicts if not verdict.judged]
+    if left_out:
+        log.warning("not in the report, since they could not be judged: %s", ", ".join(left_out))
+    if len(left_out) == len(verdicts):
+        return {"report": None, "left_out": left_out}
     model, baseline = _champion(work, record["champion"])
-    window = _scored(work, model, _window(work, _publication(work), 0))
-    if window.empty:
-        raise NothingToDo("INSUFFICIENT", "the newest window has no rows to draw")
-    verdict = json.loads((work.folder / "drift_verdict.json").read_text(encoding="utf-8"))
-    verdicts = [drifting.ColumnVerdict(**column) for column in verdict["columns"]]
-    checks = drifting.checks_of(work.spec)
-    left_out = report.draw(baseline.rows, window, checks, verdicts, work.folder, work.spec.training.seed)
-    return {"report": str(work.folder / "drift.html"), "left_out": left_out}
+    window = _scored(work, model, _windows(work, _publication(work, record))[0])
+    report.draw(
+        baseline.rows,
+        window,
+        drifting.checks_of(work.spec),
+        verdicts,
+        work.folder,
+        heading=f"{work.spec.title}, {newest['first']} to before {newest['end']}: {newest['current_rows']} rows "
+        f"against {newest['reference_rows']} of champion {record['champion']}: {newest['verdict']}",
+        minimum_drifted=work.spec.monitoring.minimum_drifted_columns,
+    )
+    page = str(work.folder / "drift.html")
+    runs.record(work.engine, work.run, None, report=page)
+    return {"report": page, "left_out": left_out}
 
 
 @step
 def decide(work: Work, record: Record) -> Record:
     """Apply the retrain policy and record the decision, fired or suppressed, with all its reasons."""
-    drifted = tuple(record["drifted"])
-    earlier = requests.every(work.engine, work.run.use_case)
-    others = [request for request in earlier if request.requested_by != work.run.run_id]
-    evidence = policy.evidence_fingerprint(work.run.use_case, record["champion"], drifted, record["last_day"])
+    judged = tuple(Window(**window) for window in record["windows"])
+    evidence = policy.evidence_fingerprint(work.run.use_case, judged[0])
+    earlier = [
+        request
+        for request in requests.every(work.engine, work.run.use_case)
+        if (request.requested_by, request.evidence) != (work.run.run_id, evidence)
+    ]
     facts = policy.Facts(
         as_of=date.fromisoformat(work.run.as_of),
-        windows=tuple(record["windows"]),
-        quality=tuple(record["violations"]),
-        evidence=evidence,
-        known_evidence=frozenset(request.evidence for request in others),
-        attempts=tuple(date.fromisoformat(request.as_of) for request in others),
-        new_labels=_new_labels(work, record["champion"]),
-        last_attempt_helped=not others or others[-1].outcome in HELPED or not set(drifted) <= set(others[-1].columns),
+        windows=judged,
+        faults=tuple(record["faults"]),
+        attempts=tuple(date.fromisoformat(request.as_of) for request in earlier),
+        pending=any(request.outcome is None for request in earlier),
+        unhelped=bool(earlier) and _unhelped(work, earlier[-1], record["drifted"]),
+        new_labels=_new_labels(work, record),
+        dry_run=work.run.run_mode == DRY_RUN,
     )
     decision = policy.decide(facts, work.spec.retrain_policy)
-    reasons = [*decision.reasons, *([record["stale"]] if record["stale"] else [])]
-    found = {name: record[name] for name in ("champion", "windows", "drifted", "last_day")}
+    reasons = [*decision.reasons, *record["alarms"]]
+    found = {"champion": record["champion"], "windows": record["windows"], "drifted": record["drifted"]}
     found |= {"evidence": evidence, "new_labels": facts.new_labels}
     decisions.record(work.engine, work.run, "drift", decision.outcome, reasons, found)
     runs.record(work.engine, work.run, decision.outcome, reasons)
-    log.info("%s: %s", decision.outcome, "; ".join(reasons))
+    quiet = decision.outcome == "NO_DRIFT" and not record["alarms"]
+    log.log(logging.INFO if quiet else logging.WARNING, "%s: %s", decision.outcome, "; ".join(reasons))
     return {"outcome": decision.outcome, "reasons": reasons, "evidence": evidence}
 
 
@@ -129,35 +156,58 @@ def _champion_version(work: Work) -> str:
 
 
 def _champion(work: Work, version: str) -> tuple[LoadedModel, Baseline]:
-    cache = work.settings.home / "models"
-    model = versions.fetch(tracking.connect(work.settings.mlflow_uri), work.run.use_case, version, cache)
-    return model, Baseline.load(versions.folder(cache, work.run.use_case, version))
+    cache, name = work.settings.home / "models", work.run.use_case
+    try:
+        model = versions.fetch(tracking.connect(work.settings.mlflow_uri), name, version, cache)
+    except PackageRefused as refusal:
+        mend = "restore its files, or let the alias point to an earlier version"
+        raise PackageRefused(f"champion {version} of {name} is damaged in MLflow: {refusal}; {mend}") from refusal
+    return model, Baseline.load(versions.folder(cache, name, version))
 
 
-def _publication(work: Work) -> Publication:
+def _newest_publication(work: Work) -> Publication:
     publication = publications.latest(work.engine, work.run.use_case, "data", work.run.as_of)
     if publication is None:
         raise DataRejected("NO_DATA", f"nothing was published up to {work.run.as_of}; run {work.run.use_case}_ingest")
     return publication
 
 
-def _edges(work: Work, publication: Publication, index: int) -> tuple[date, date]:
-    """First day and end (exclusive) of the ``index``-th newest window; the newest ends with the last published day."""
+def _publication(work: Work, record: Record) -> Publication:
+    """The publication that the run's first step chose: what is published meanwhile is for the next run."""
+    publication = publications.of_run(work.engine, work.run.use_case, "data", record["publication"])
+    if publication is None:
+        raise LookupError(f"the publication of run {record['publication']} is gone from the state database")
+    return publication
+
+
+def _windows(work: Work, publication: Publication) -> list[Days]:
+    """The last N windows, newest first; the newest ends with the last published day."""
+    count, days = work.spec.retrain_policy.num_evaluation_windows, work.spec.monitoring.window_days
     newest = date.fromisoformat(publication.last_day) + timedelta(days=1)
-    end = min(newest, date.fromisoformat(work.run.as_of)) - timedelta(days=index * work.spec.monitoring.window_days)
-    return end - timedelta(days=work.spec.monitoring.window_days), end
+    end = min(newest, date.fromisoformat(work.run.as_of))
+    lake = Lake(work.settings.lake_uri, work.spec, publication)
+    rows = lake.observations(end - timedelta(days=count * days), end, known_at=work.run.as_of)
+    return windows.cut(rows, end, days, count)
 
 
-def _window(work: Work, publication: Publication, index: int) -> pd.DataFrame:
-    first, end = _edges(work, publication, index)
-    return Lake(work.settings.lake_uri, work.spec, publication).observations(first, end, known_at=work.run.as_of)
+def _scored(work: Work, model: LoadedModel, days: Days) -> pd.DataFrame:
+    """A sample of the rows with the champion's score, without it where the model's inputs cannot be made of them."""
+    rows = sample(days.rows, work.spec.training.seed)
+    try:
+        built = features.build(rows, work.spec)
+    except DataRejected as refusal:
+        log.warning("the days from %s on cannot be scored: %s", days.first, refusal)
+        return rows
+    if missing := sorted(set(model.manifest.feature_types) - set(built)):
+        log.warning("the champion needs %s, which the use case does not make any more", ", ".join(missing))
+        return rows
+    return rows.assign(**{SCORE: model.score(built)})
 
 
-def _scored(work: Work, model: LoadedModel, window: pd.DataFrame) -> pd.DataFrame:
-    if window.empty:
-        return window.assign(**{SCORE: pd.Series(dtype="float64")})
-    built = features.build(window, work.spec)
-    return window.assign(**{SCORE: model.score(built[list(model.manifest.feature_types)])})
+def _not_scored(report: DriftReport) -> list[str]:
+    """The alarm for a champion that does not answer the newest days; drift of its scores is not watched then."""
+    (score,) = [verdict for verdict in report.columns if verdict.name == SCORE]
+    return [f"NO_SCORES: {score.status} in the newest window"] if score.status in ("MISSING", "NAN_SCORES") else []
 
 
 def _ingest_faults(work: Work, publication: Publication) -> list[str]:
@@ -167,26 +217,38 @@ def _ingest_faults(work: Work, publication: Publication) -> list[str]:
     limit = work.spec.limits.maximum_data_age_days
     if row and data_sources.kind_of(row.uri) != "replay" and age > limit:
         faults.append(f"the newest day is {publication.last_day}, {age} days before {work.run.as_of}; at most {limit}")
-    last = runs.last(work.engine, work.run.use_case, "ingest")
+    judged = ("PUBLISHED", "DATA_REJECTED")
+    last = runs.last(work.engine, work.run.use_case, "ingest", outcomes=judged, until=work.run.as_of)
     if last and last.outcome == "DATA_REJECTED":
         faults.append(f"the last ingest ({last.run_id}) was refused: {'; '.join(last.reasons)}")
     return faults
 
 
-def _stale_champion(work: Work) -> str | None:
-    serving = promotions.champion(work.engine, work.run.use_case)
+def _stale_champion(work: Work, version: str, baseline: Baseline) -> list[str]:
+    """The alarm for a champion that is older than the spec allows, by the ``as_of`` of its training."""
+    history = promotions.history(work.engine, work.run.use_case)
+    # A version that was made champion by hand has no promotion; its data tells its age.
+    made = next((promotion.as_of for promotion in history if promotion.version == version), baseline.until)
+    age = (date.fromisoformat(work.run.as_of) - date.fromisoformat(made)).days
     limit = work.spec.monitoring.champion_stale_after_days
-    if serving is None:
-        return None
-    age = (date.fromisoformat(work.run.as_of) - date.fromisoformat(serving.as_of)).days
-    return f"STALE_CHAMPION: version {serving.version} is {age} days old, at most {limit}" if age > limit else None
+    return [f"STALE_CHAMPION: version {version} is {age} days old, at most {limit}"] if age > limit else []
 
 
-def _new_labels(work: Work, version: str) -> int:
-    """Labels known now of rows that were observed after the champion's training and hold-out ended."""
-    as_of = date.fromisoformat(work.run.as_of)
-    labels: Any = Lake(work.settings.lake_uri, work.spec, _publication(work)).labels(as_of)
-    serving = promotions.champion(work.engine, work.run.use_case)
-    if serving is None or serving.version != version:
-        return int(labels[LABEL].notna().sum())
-    return int((labels["known_at"] >= pd.Timestamp(serving.as_of, tz="UTC")).sum())
+def _unhelped(work: Work, last: requests.Request, drifted: list[str]) -> bool:
+    """Whether the last request was answered, and no champion was made since that knows more of these columns."""
+    if last.outcome is None or not set(drifted) & set(last.columns):
+        return False
+    history = promotions.history(work.engine, work.run.use_case)
+    return not any((promotion.done_at or "") > last.requested_at for promotion in history)
+
+
+def _new_labels(work: Work, record: Record) -> int:
+    """Labels known now of rows that were observed after the days that the champion was trained or judged on."""
+    _, baseline = _champion(work, record["champion"])
+    lake = Lake(work.settings.lake_uri, work.spec, _publication(work, record))
+    labels = lake.labels(date.fromisoformat(work.run.as_of))
+    return int((labels[OBSERVED] >= midnight(baseline.until)).sum())
+
+
+def _write(work: Work, name: str, content: Any) -> None:
+    write_text(work.folder / name, json.dumps(content, indent=2))

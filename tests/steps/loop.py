@@ -63,12 +63,14 @@ def _try(step: Callable[..., dict], *arguments: Any) -> dict | None:
         return None
 
 
-def monitor(run_id: str, as_of: str, use_case: str = "churn") -> str:
+def monitor(run_id: str, as_of: str, use_case: str = "churn", *, draw: bool = False) -> str:
+    """Without ``draw``, which takes longer than all else, there is no report for people."""
     from include.steps import monitor as steps
 
     run = open_run("monitor", run_id, {"as_of": as_of}, use_case=use_case)
     with suppress(NothingToDo, DataRejected):
         measured = steps.measure_drift(steps.check_quality(run))
-        steps.draw_report(measured)
+        if draw:
+            steps.draw_report(measured)
         steps.request_retrain(steps.decide(measured))
     return close("monitor", run_id, use_case)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,104 +18,345 @@ from include.cli.source import register_source
 from include.cli.status import use_case_state
 from include.data.calendar import days_between
 from include.errors import NothingToDo
+from include.registry import tracking, versions
 from include.settings import Settings
-from include.state import decisions, requests
+from include.state import decisions, promotions, publications, requests, runs
 from include.state.database import connect
+from include.state.runs import Run
+from include.training.package import PackageRefused
+from tests.conftest import MlflowServer
 from tests.steps.loop import FIRST, close, ingest, monitor, open_run, retrain
 
 pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
 
 START = date.fromisoformat(FIRST)
+HISTORY, ROWS = 45, 90
+DRIFT: dict[str, object] = {"Contract": "Month-to-month"}
+
+EditSpec = Callable[[Callable[[dict[str, Any]], None]], None]
 
 
-class DailyFiles:
-    """Telco dealt out over days: 45 days before ``FIRST``, and more where a test asks for them."""
+class Company:
+    """Telco dealt out over days, one file each, ``HISTORY`` days before ``FIRST`` and more where a test asks."""
 
-    def __init__(self, telco: Path, folder: Path) -> None:
+    def __init__(self, telco: Path, home: Path) -> None:
         self.rows = pd.read_csv(telco, dtype="str", keep_default_na=False).sample(frac=1, random_state=0)
-        self.folder, self.used = folder, 0
-        self.write(START - timedelta(days=45), START)
+        self.folder, self.home, self.used = home / "daily", home, 0
+        self.folder.mkdir()
+        self.write(-HISTORY, 0)
 
-    def write(self, first: date, end: date, **changes: object) -> None:
-        for day in days_between(first, end):
-            rows = self.rows.iloc[self.used : self.used + 90]
-            self.used += 90
-            rows.assign(**changes).to_csv(self.folder / f"{day}.csv", index=False)
+    @property
+    def settings(self) -> Settings:
+        return Settings.from_environment()
+
+    def write(self, first: int, end: int, rows: int = ROWS, **changes: object) -> None:
+        """The files of the days from ``first`` on and before ``end``, counted from ``FIRST``."""
+        for day in days_between(START + timedelta(first), START + timedelta(end)):
+            dealt = self.rows.iloc[self.used : self.used + rows]
+            self.used += rows
+            dealt.assign(**changes).to_csv(self.folder / f"{day}.csv", index=False)
+
+    def publish(self, run_id: str, first: int, end: int, rows: int = ROWS, **changes: object) -> None:
+        self.write(first, end, rows, **changes)
+        assert ingest(run_id, day(end)) == "PUBLISHED"
+
+    def decision(self, run_id: str) -> decisions.DecisionRow:
+        kept = decisions.of_kind(connect(self.settings.state_url), "churn", "drift")
+        return next(decision for decision in kept if decision.run_id == run_id)
+
+    def last_reasons(self) -> list[str]:
+        return use_case_state(self.settings, "churn")["last_monitor"]["reasons"]
+
+    def codes(self) -> list[str]:
+        return [reason.partition(":")[0] for reason in self.last_reasons()]
+
+    def requests(self) -> list[requests.Request]:
+        return requests.every(connect(self.settings.state_url), "churn")
+
+    def answer(self, run_id: str, as_of: str, outcome: str) -> None:
+        """What a retrain does with the requests: it takes them and leaves its outcome."""
+        engine = connect(self.settings.state_url)
+        requests.claim(engine, Run("churn", "retrain", run_id, as_of))
+        requests.settle(engine, "churn", run_id, outcome)
+
+
+@pytest.fixture(scope="module")
+def trained(telco_csv: Path, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Company:
+    """A home with a champion that knows the history, made once: every test gets a copy of it."""
+    home = tmp_path_factory.mktemp("trained")
+    company = Company(telco_csv, home)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MODELOPS_HOME", str(home))
+        environment.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_server.port))
+        client = tracking.connect(company.settings.mlflow_uri)
+        for model in client.search_registered_models():
+            client.delete_registered_model(model.name)
+        register_source(company.settings, f"file://{company.folder}/{{day}}.csv")
+        assert ingest("i1", FIRST) == "PUBLISHED"
+        assert retrain("r1") == "PROMOTED"
+    return company
 
 
 @pytest.fixture
-def files(settings: Settings, telco_csv: Path, tmp_path: Path) -> DailyFiles:
-    """A source of daily files with a champion that was trained on them."""
-    folder = tmp_path / "daily"
-    folder.mkdir()
-    files = DailyFiles(telco_csv, folder)
-    register_source(settings, f"file://{folder}/{{day}}.csv")
-    assert ingest("i1", FIRST) == "PUBLISHED"
-    assert retrain("r1") == "PROMOTED"
-    return files
+def company(
+    trained: Company, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Company]:
+    shutil.copytree(trained.home, tmp_path / "home", ignore=shutil.ignore_patterns("daily"))
+    monkeypatch.setenv("MODELOPS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_server.port))
+    versions.set_alias(tracking.connect(trained.settings.mlflow_uri), "churn", versions.CHAMPION, "1")
+    yield trained
+    for path in trained.folder.glob("*.csv"):
+        if path.stem >= FIRST:
+            path.unlink()
+    trained.used = HISTORY * ROWS
 
 
-def later(days: int) -> str:
-    return (START + timedelta(days=days)).isoformat()
+def day(n: int) -> str:
+    return (START + timedelta(n)).isoformat()
 
 
-def reasons(settings: Settings) -> str:
-    return " ".join(use_case_state(settings, "churn")["last_monitor"]["reasons"])
-
-
-def test_without_a_champion_there_is_nothing_to_watch(settings: Settings):
+def test_without_a_champion_there_is_nothing_to_watch(company: Company):
+    versions.drop_alias(tracking.connect(company.settings.mlflow_uri), "churn", versions.CHAMPION)
     assert monitor("m1", FIRST) == "NO_CHAMPION"
+    assert company.last_reasons() == ["nothing is in production yet; run churn_retrain"]
 
 
-def test_drift_asks_once_and_every_decision_is_kept(settings: Settings, files: DailyFiles):
-    engine = connect(settings.state_url)
-    assert monitor("m1", FIRST) == "NO_DRIFT"
-    files.write(START, START + timedelta(days=6), Contract="Month-to-month")
-    assert ingest("i2", later(6)) == "PUBLISHED"
-    assert monitor("m2", later(6)) == "REQUESTED"
-    assert monitor("m3", later(6)) == "SUPPRESSED"
-    assert "COOLDOWN" in reasons(settings)
-    assert "SAME_EVIDENCE" in reasons(settings)
-    (request,) = requests.every(engine, "churn")
-    assert (request.requested_by, request.columns) == ("m2", ("Contract",))
-    kept = {d.run_id: d.outcome for d in decisions.of_kind(engine, "churn", "drift")}
-    assert kept == {"m1": "NO_DRIFT", "m2": "REQUESTED", "m3": "SUPPRESSED"}
+def test_days_that_the_champion_knows_are_no_evidence(company: Company, edit_churn: EditSpec):
+    """Labels take 14 days, so that it knows the days before 2026-11-10."""
+    edit_churn(lambda spec: spec["monitoring"].update(window_days=14))
+    company.publish("i2", 0, 6, **DRIFT)
+    assert monitor("m1", day(6)) == "NO_DRIFT"
+    verdicts = [window["verdict"] for window in company.decision("m1").evidence["windows"]]
+    assert verdicts == ["DRIFT", "TRAINED_ON", "TRAINED_ON"]
+    assert company.last_reasons() == ["NO_DRIFT: 1 of 1 windows drifted, 2 needed; the newest did"]
+    assert use_case_state(company.settings, "churn")["last_monitor"]["drifted_columns"] == ["Contract"]
+    edit_churn(lambda spec: spec["monitoring"].update(window_days=21))
+    assert monitor("m2", day(6)) == "NO_DRIFT"
+    assert "no evidence: the champion was trained or judged on days before 2026-11-10" in company.last_reasons()[0]
 
 
-def test_a_refused_batch_blocks_and_never_asks(settings: Settings, files: DailyFiles):
-    files.write(START, START + timedelta(days=20), MonthlyCharges="95.5")
-    assert ingest("i2", later(20)) == "PUBLISHED"
-    files.write(START + timedelta(days=20), START + timedelta(days=21), Contract="Weekly")
-    assert ingest("i3", later(21)) == "DATA_REJECTED"
-    assert monitor("m1", later(21)) == "DATA_QUALITY"
-    assert "i3" in reasons(settings)
-    assert "'Weekly'" in reasons(settings)
-    assert requests.every(connect(settings.state_url), "churn") == []
+def test_drift_asks_once_and_every_decision_is_kept(company: Company, caplog: pytest.LogCaptureFixture):
+    company.publish("i2", 0, 6, **DRIFT)
+    with caplog.at_level(logging.WARNING, "include.steps.monitor"):
+        assert monitor("m1", day(6)) == "REQUESTED"
+    assert "REQUESTED: DRIFT: 2 of 3 windows drifted, 2 needed: Contract" in caplog.text
+    (request,) = company.requests()
+    assert (request.requested_by, request.columns, request.as_of) == ("m1", ("Contract",), day(6))
+    assert request.reason == f"drift of Contract as of {day(6)}"
+    assert monitor("m2", day(6)) == "SUPPRESSED"
+    assert company.codes() == ["COOLDOWN", "SAME_EVIDENCE", "PENDING"]
+    assert company.requests() == [request]
+    fired, held = company.decision("m1"), company.decision("m2")
+    assert (fired.outcome, held.outcome) == ("REQUESTED", "SUPPRESSED")
+    assert fired.evidence == held.evidence == {**fired.evidence, "evidence": request.evidence, "drifted": ["Contract"]}
+    assert [window["verdict"] for window in fired.evidence["windows"]] == ["DRIFT", "DRIFT", "OK"]
 
 
-def test_a_source_that_stopped_is_bad_data(settings: Settings, files: DailyFiles):
-    assert monitor("m1", later(5)) == "DATA_QUALITY"
-    assert "the newest day is 2026-11-23, 6 days before 2026-11-29; at most 3" in reasons(settings)
+def test_what_was_found_lies_in_the_run_s_folder(company: Company):
+    company.publish("i2", 0, 6, **DRIFT)
+    monitor("m1", day(6), draw=True)
+    folder = company.settings.run_folder("churn", "monitor-m1")
+    newest, *older = json.loads((folder / "drift_verdict.json").read_text(encoding="utf-8"))
+    assert [window["first"] for window in [newest, *older]] == [day(3), day(0), day(-3)]
+    assert (newest["current_rows"], newest["drifted_columns"]) == (3 * ROWS, ["Contract"])
+    assert json.loads((folder / "quality.json").read_text(encoding="utf-8")) == [[], [], []]
+    row = runs.get(connect(company.settings.state_url), "churn", "monitor", "m1")
+    assert row is not None
+    assert row.details["report"] == str(folder / "drift.html")
+    page = Path(row.details["report"]).read_text(encoding="utf-8")
+    assert f"Customer churn, {day(3)} to before {day(6)}: 270 rows against 2790 of champion 1: DRIFT" in page
 
 
-def test_an_old_champion_alarms(settings: Settings, files: DailyFiles):
-    monitor("m1", FIRST)
-    assert "STALE_CHAMPION" not in reasons(settings)
-    monitor("m2", later(91))
-    assert "STALE_CHAMPION: version 1 is 91 days old, at most 90" in reasons(settings)
+def test_after_the_cool_down_new_days_ask_again_unless_it_was_of_no_help(company: Company):
+    company.publish("i2", 0, 6, **DRIFT)
+    assert monitor("m1", day(6)) == "REQUESTED"
+    company.publish("i3", 6, 9, **DRIFT)
+    assert monitor("m2", day(9)) == "SUPPRESSED"
+    assert company.codes() == ["PENDING"]
+    company.answer("r2", day(9), "REFUSED")
+    assert monitor("m3", day(9)) == "SUPPRESSED"
+    assert company.codes() == ["NEEDS_A_PERSON"]
+    promoted = {"version": "1", "previous_version": "1", "model_sha256": "", "fingerprint": "", "data_version": ""}
+    engine = connect(company.settings.state_url)
+    intent = promotions.intend(
+        engine, use_case="churn", run_id="r3", as_of=day(9), metrics={}, reasons=[], fence=1, **promoted
+    )
+    promotions.finish(engine, intent)
+    assert monitor("m4", day(9)) == "REQUESTED"
+    assert [request.requested_by for request in company.requests()] == ["m1", "m4"]
 
 
-def test_steps_that_run_again_write_nothing_twice(settings: Settings, files: DailyFiles):
+def test_another_drift_is_another_matter(company: Company):
+    company.publish("i2", 0, 6, **DRIFT)
+    assert monitor("m1", day(6)) == "REQUESTED"
+    company.answer("r2", day(6), "REFUSED")
+    company.publish("i3", 6, 12, MonthlyCharges="109.5")
+    assert monitor("m2", day(12)) == "REQUESTED"
+    assert "Contract" not in company.requests()[-1].columns
+
+
+def test_a_cool_down_may_end_before_the_days_are_new(company: Company, edit_churn: EditSpec):
+    edit_churn(lambda spec: spec["retrain_policy"].update(cooldown_hours=24))
+    company.publish("i2", 0, 6, **DRIFT)
+    assert monitor("m1", day(6)) == "REQUESTED"
+    company.answer("r2", day(6), "CHAMPION_CHANGED")
+    company.publish("i3", 6, 8, **DRIFT)
+    assert monitor("m2", day(8)) == "SUPPRESSED"
+    assert company.codes() == ["SAME_EVIDENCE", "NEEDS_A_PERSON"]
+
+
+def test_with_few_new_labels_a_retrain_would_learn_little(company: Company, edit_churn: EditSpec):
+    edit_churn(lambda spec: spec["retrain_policy"].update(min_new_labels=6 * ROWS + 1))
+    company.publish("i2", 0, 6, **DRIFT)
+    assert monitor("m1", day(6)) == "SUPPRESSED"
+    assert company.last_reasons() == ["TOO_FEW_NEW_LABELS: 540 since the champion's, at least 541 needed"]
+
+
+def test_a_run_that_judges_the_past_asks_for_nothing(company: Company):
     from include.steps import monitor as steps
 
-    files.write(START, START + timedelta(days=10), Contract="Month-to-month")
-    ingest("i2", later(10))
-    run = open_run("monitor", "m1", {"as_of": later(10)})
+    company.publish("i2", 0, 6, **DRIFT)
+    run = open_run("monitor", "b1", {"as_of": day(6)}, "backfill")
+    decided = steps.decide(steps.measure_drift(steps.check_quality(run)))
+    with pytest.raises(NothingToDo, match="DRY_RUN"):
+        steps.request_retrain(decided)
+    assert close("monitor", "b1") == "SUPPRESSED"
+    assert company.requests() == []
+
+
+def test_what_is_published_meanwhile_is_for_the_next_run(company: Company):
+    from include.steps import monitor as steps
+
+    company.publish("i2", 0, 6)
+    checked = steps.check_quality(open_run("monitor", "m1", {"as_of": day(7)}))
+    company.publish("i3", 6, 7)
+    assert steps.measure_drift(checked)["windows"][0]["end"] == day(6)
+
+
+def test_a_refused_batch_blocks_and_never_asks(company: Company, caplog: pytest.LogCaptureFixture):
+    company.publish("i2", 0, 6, **DRIFT)
+    company.write(6, 7, Contract="Weekly")
+    assert ingest("i3", day(7)) == "DATA_REJECTED"
+    assert ingest("i4", day(6)) == "NO_NEW_DATA"
+    with caplog.at_level(logging.WARNING, "include.steps.monitor"):
+        assert monitor("m1", day(7)) == "DATA_QUALITY"
+    for shown in (caplog.text, " ".join(company.last_reasons())):
+        assert "DATA_QUALITY: the last ingest (i3) was refused:" in shown
+        assert "'Weekly'" in shown
+    assert company.requests() == []
+    assert monitor("m2", day(6)) == "REQUESTED", "as of that day the batch was not refused yet"
+
+
+BAD: dict[str, tuple[dict[str, object], str]] = {
+    "blank": ({"TotalCharges": ""}, "'TotalCharges' is blank in 100.0% of the rows, in 0."),
+    "another unit": ({"MonthlyCharges": "480.5"}, "'MonthlyCharges': the median went from"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_window_of_bad_data_blocks_and_does_not_count_later(case: str, company: Company):
+    changes, message = BAD[case]
+    company.publish("i2", 0, 3, **DRIFT)
+    company.publish("i3", 3, 6, **DRIFT, **changes)
+    assert monitor("m1", day(6)) == "DATA_QUALITY"
+    assert [message in reason for reason in company.last_reasons()] == [True]
+    (violation,) = json.loads((company.settings.run_folder("churn", "monitor-m1") / "quality.json").read_text())[0]
+    assert violation["value"] > violation["limit"]
+    company.publish("i4", 6, 9, **DRIFT)
+    assert monitor("m2", day(9)) == "REQUESTED"
+    assert company.last_reasons() == ["DRIFT: 2 of 2 windows drifted, 2 needed: Contract"]
+
+
+def test_a_unit_that_changed_this_week_is_not_learned(company: Company):
+    company.publish("i2", 0, 3, MonthlyCharges="480.5")
+    assert retrain("r2", day(3)) == "DATA_REJECTED"
+    row = runs.get(connect(company.settings.state_url), "churn", "retrain", "r2")
+    assert row is not None
+    assert "SHIFT_GUARD: 'MonthlyCharges': the median went from 70" in row.reasons[0]
+
+
+def test_a_source_that_stopped_is_bad_data(company: Company):
+    assert monitor("m1", day(5)) == "DATA_QUALITY"
+    assert "the newest day is 2026-11-23, 6 days before 2026-11-29; at most 3" in company.last_reasons()[0]
+
+
+def test_few_rows_are_not_judged(company: Company, edit_churn: EditSpec):
+    edit_churn(lambda spec: spec["limits"].update(minimum_batch_rows=1))
+    company.publish("i2", 0, 3, rows=2, Contract="Two year")
+    assert monitor("m1", day(3), draw=True) == "INSUFFICIENT"
+    assert "6 rows, at least 200 needed in the window from 2026-11-24" in company.last_reasons()[0]
+    assert use_case_state(company.settings, "churn")["last_monitor"]["drifted_columns"] == []
+    assert not (company.settings.run_folder("churn", "monitor-m1") / "drift.html").exists()
+
+
+def test_a_newest_window_without_a_row_is_not_judged(company: Company, edit_churn: EditSpec):
+    edit_churn(lambda spec: spec["limits"].update(quarantine_rate=1.0))
+    company.write(0, 3)
+    company.publish("i2", 3, 6, Contract="Weekly")
+    published = publications.latest(connect(company.settings.state_url), "churn", "data")
+    assert published is not None
+    assert (published.last_day, published.rows_quarantined) == (day(5), 3 * ROWS)
+    assert monitor("m1", day(6)) == "INSUFFICIENT"
+    assert "0 rows" in company.last_reasons()[0]
+
+
+def test_an_old_champion_alarms_whatever_else_is_found(company: Company, caplog: pytest.LogCaptureFixture):
+    company.publish("i2", 0, 6, **DRIFT)
+    assert monitor("m1", day(6)) == "REQUESTED"
+    assert company.codes() == ["DRIFT"]
+    alarm = "STALE_CHAMPION: version 1 is 91 days old, at most 90"
+    with caplog.at_level(logging.WARNING, "include.steps.monitor"):
+        assert monitor("m2", day(91)) == "DATA_QUALITY"
+    assert company.last_reasons()[-1] == alarm
+    assert alarm in caplog.text
+
+
+def test_a_champion_that_cannot_score_alarms_and_its_inputs_are_watched(company: Company, edit_churn: EditSpec):
+    edit_churn(lambda spec: spec["features"]["columns"].remove("tenure"))
+    company.publish("i2", 0, 6, **DRIFT)
+    assert monitor("m1", day(6)) == "REQUESTED"
+    assert company.codes() == ["DRIFT", "NO_SCORES"]
+
+
+def test_a_damaged_champion_fails_with_what_is_damaged(company: Company, mlflow_server: MlflowServer):
+    client = tracking.connect(company.settings.mlflow_uri)
+    (version,) = versions.registered(client, "churn")
+    model = mlflow_server.package(version) / "model.skops"
+    whole = model.read_bytes()
+    shutil.rmtree(company.settings.home / "models", ignore_errors=True)
+    try:
+        model.write_bytes(whole[:-100])
+        with pytest.raises(PackageRefused):
+            monitor("m1", FIRST)
+    finally:
+        model.write_bytes(whole)
+    assert close("monitor", "m1", failed=["check_quality"]) == "FAILED"
+    (reason, _) = company.last_reasons()
+    assert "champion 1 of churn is damaged in MLflow: model.skops: its content does not match" in reason
+    assert "let the alias point to an earlier version" in reason
+
+
+def test_steps_that_run_again_write_nothing_twice(company: Company):
+    from include.steps import monitor as steps
+
+    company.publish("i2", 0, 6, **DRIFT)
+    run = open_run("monitor", "m1", {"as_of": day(6)})
     for _ in range(2):
         decided = steps.decide(steps.measure_drift(steps.check_quality(run)))
         assert decided["outcome"] == "REQUESTED"
         with suppress(NothingToDo):
             steps.request_retrain(decided)
     assert close("monitor", "m1") == "REQUESTED"
-    assert len(requests.every(connect(settings.state_url), "churn")) == 1
-    assert len(decisions.of_kind(connect(settings.state_url), "churn", "drift")) == 1
+    assert len(company.requests()) == 1
+    assert len(decisions.of_kind(connect(company.settings.state_url), "churn", "drift")) == 1
+
+
+def test_a_run_that_is_cleared_after_the_retrain_does_not_ask_again(company: Company):
+    company.publish("i2", 0, 6, **DRIFT)
+    assert monitor("m1", day(6)) == "REQUESTED"
+    company.answer("r2", day(6), "PROMOTED")
+    company.publish("i3", 6, 7, **DRIFT)
+    assert monitor("m1", day(7)) == "SUPPRESSED"
+    assert company.codes()[:2] == ["COOLDOWN", "SAME_EVIDENCE"]
+    assert len(company.requests()) == 1

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from include.data import contract
 from include.monitoring.baseline import MAXIMUM_ROWS, SCORE, Baseline, make_baseline
 from include.spec import UseCase
-
-
-@pytest.fixture(scope="module")
-def rows(telco_csv: Path, churn: UseCase) -> pd.DataFrame:
-    return contract.conform(contract.read(telco_csv, churn), churn).frame
 
 
 def made(rows: pd.DataFrame, churn: UseCase, seed: int = 0) -> Baseline:
@@ -35,6 +30,11 @@ def test_it_describes_every_input_but_the_id(rows: pd.DataFrame, churn: UseCase)
     assert baseline.statistics["columns"][SCORE]["null_rate"] == pytest.approx(0.5, abs=1e-3)
 
 
+def test_it_knows_the_days_it_is_of(rows: pd.DataFrame, churn: UseCase):
+    baseline = made(rows, churn)
+    assert (baseline.statistics["from"], baseline.until) == ("2026-01-01", "2026-03-02")
+
+
 def test_it_comes_back_as_it_was_saved(rows: pd.DataFrame, churn: UseCase, tmp_path: Path):
     baseline = made(rows, churn)
     baseline.save(tmp_path / "b")
@@ -43,10 +43,19 @@ def test_it_comes_back_as_it_was_saved(rows: pd.DataFrame, churn: UseCase, tmp_p
     assert again.statistics == baseline.statistics
 
 
+def test_a_column_without_a_value_is_described_in_plain_json(rows: pd.DataFrame, churn: UseCase, tmp_path: Path):
+    made(rows.assign(TotalCharges=np.nan), churn).save(tmp_path)
+    text = (tmp_path / "baseline.json").read_text(encoding="utf-8")
+    found = json.loads(text, parse_constant=pytest.fail)["columns"]["TotalCharges"]
+    assert found == {"null_rate": 1.0, "mean": None, "std": None, "quantiles": [None] * 5}
+
+
 def test_a_large_one_is_a_seeded_sample_with_the_statistics_of_all(rows: pd.DataFrame, churn: UseCase):
     many = pd.concat([rows] * 4, ignore_index=True)
     one, same, other = made(many, churn, 1), made(many, churn, 1), made(many, churn, 2)
     assert len(one.rows) == MAXIMUM_ROWS < len(many)
     pd.testing.assert_frame_equal(one.rows, same.rows)
     assert not one.rows.equals(other.rows)
+    assert one.statistics == other.statistics
     assert one.statistics["rows"] == len(many)
+    assert one.statistics["columns"]["tenure"]["mean"] == pytest.approx(rows["tenure"].mean(), abs=1e-9)
