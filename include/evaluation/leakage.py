@@ -23,7 +23,8 @@ def _score(train: pd.Series, labels: np.ndarray, holdout: pd.Series) -> np.ndarr
     if pd.api.types.is_numeric_dtype(train):
         ranks = holdout.fillna(train.median()).fillna(0.0).rank()
     else:
-        ranks = holdout.map(pd.Series(labels).groupby(train.to_numpy()).mean()).fillna(labels.mean()).rank()
+        shares = pd.Series(labels).groupby(train.array, observed=True).mean()
+        ranks = holdout.map(shares).astype(float).fillna(labels.mean()).rank()
     return (ranks / max(len(ranks), 1)).to_numpy(dtype=float)
 
 

@@ -117,6 +117,9 @@ def _numbers(series: pd.Series) -> np.ndarray:
 
 
 def _texts(series: pd.Series) -> np.ndarray:
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        # One text for each category, which its rows share; the code of null is -1, the last.
+        return np.array([*map(str, series.cat.categories), MISSING], dtype=object)[series.cat.codes]
     values = series.to_numpy(dtype=object, copy=True)
     null = pd.isna(values)
     values[null] = MISSING

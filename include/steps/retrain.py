@@ -18,6 +18,7 @@ from mlflow.types.schema import ColSpec, Schema
 
 from include.data import sources as data_sources
 from include.data import tables
+from include.data.calendar import midnight
 from include.data.window import AS_OF, LABEL, OBSERVED, Lake, window_start
 from include.errors import DataRejected, NothingToDo
 from include.evaluation import figures, gate
@@ -37,6 +38,7 @@ from include.steps.ledger import Record, Work, step
 from include.training import package, search
 from include.training import split as splitting
 from include.training.fingerprint import Ingredients, ingredients
+from include.training.preparation import as_categories
 from include.training.probe import FreshProcess, require_same
 from include.training.window import judge_window, too_many_categories
 
@@ -45,6 +47,11 @@ log = logging.getLogger(__name__)
 PUBLISH_SECONDS = 600.0
 SAMPLE_ROWS = 100
 INGREDIENTS = "ingredients.json"
+TRAIN, HOLDOUT = "<", ">="
+"""The two parts of a run's rows, by how their days compare with the first day of the hold-out."""
+ROW_GROUP = 100_000
+"""Rows that are read, or left out, together."""
+KEY_OBSERVED, KEY_LABEL = "key_observed_at", "key_label"
 GATE_OUTCOMES = {"FAIL": "REFUSED", "NOT_EVALUATED": "NOT_EVALUATED"}
 
 
@@ -57,12 +64,14 @@ def validate_window(work: Work, record: Record) -> Record:
             "NO_DATA",
             f"nothing was published up to {work.run.as_of}; run {work.run.use_case}_ingest for that day first",
         )
-    frame = _window(work, publication)
+    as_of = date.fromisoformat(work.run.as_of)
+    lake = Lake(work.settings.lake_uri, work.spec, publication)
+    frame = lake.labelled(window_start(as_of, work.spec.training.split.window_days), as_of)
     baseline = _champion_baseline(work)
     verdict = judge_window(
         frame,
         work.spec,
-        as_of=date.fromisoformat(work.run.as_of),
+        as_of=as_of,
         label_delay=data_sources.label_delay(_source_uri(work), work.spec),
         last_day=date.fromisoformat(publication.last_day),
         grows=data_sources.kind_of(_source_uri(work)) != "replay",
@@ -74,33 +83,39 @@ def validate_window(work: Work, record: Record) -> Record:
     runs.record(work.engine, work.run, None, data_version=publication.data_version, simulated=publication.simulated)
     if verdict.faults:
         raise DataRejected(verdict.faults[0][0], "; ".join(message for _, message in verdict.faults))
-    return {"publication": publication.run_id, "data_version": publication.data_version, **verdict.facts}
+    labelled = frame.loc[frame[LABEL].notna(), [*work.spec.columns, OBSERVED, LABEL]]
+    labelled = labelled.astype(dict.fromkeys(work.spec.categories, "category"))
+    return {
+        "publication": publication.run_id,
+        "data_version": publication.data_version,
+        "window": _write(labelled, work.folder / "window.parquet"),
+        **verdict.facts,
+    }
 
 
 @step
 def build_features(work: Work, record: Record) -> Record:
     """Add what is missing to the feature store and write the labelled matrix of this run."""
-    publication = _publication(work, record)
-    frame = _window(work, publication)
-    labelled = frame[frame[LABEL].notna()].reset_index(drop=True)
+    labelled = pd.read_parquet(record["window"])
     parts = splitting.split(labelled, work.spec.training.split)
     splitting.require_new_ids(labelled[work.spec.id], parts, work.spec.training.split)
     version = features.feature_version(work.spec)
-    matrix = features.build(labelled, work.spec)
+    matrix = as_categories(features.build(labelled, work.spec))
     if faults := too_many_categories(matrix, work.spec):
         raise DataRejected(*faults[0])
-    _store_features(work, publication, labelled, matrix, version)
-    keys = labelled[[work.spec.id, OBSERVED, LABEL]].add_prefix("key_")
-    path = work.folder / "matrix.parquet"
-    with whole(path) as temporary:
-        pd.concat([keys, matrix], axis=1).to_parquet(temporary, index=False)
-    return {"matrix": str(path), "feature_version": version}
+    _store_features(work, _publication(work, record), labelled, matrix, version)
+    keys = {KEY_OBSERVED: labelled[OBSERVED], KEY_LABEL: labelled[LABEL]}
+    return {
+        "matrix": _write(matrix.assign(**keys), work.folder / "matrix.parquet"),
+        "feature_version": version,
+        "holdout_from": parts.holdout_from.date().isoformat(),
+    }
 
 
 @step
 def compare_with_last_training(work: Work, record: Record) -> Record:
     """End the run as ``UNCHANGED`` when this very training was judged before against the same champion."""
-    rows, _ = _split(work, record)
+    rows = _read(record["window"], record, TRAIN)
     threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
     made_of = ingredients(rows, work.spec, threads)
     write_text(work.folder / INGREDIENTS, made_of.model_dump_json(indent=2))
@@ -127,7 +142,7 @@ def compare_with_last_training(work: Work, record: Record) -> Record:
 @step
 def train(work: Work, record: Record, candidate: str) -> Record:
     """Search and fit one candidate on the training rows; its package waits in the run's folder."""
-    frame, labels, observed = _training_part(work, record)
+    frame, labels, observed = _inputs(work, record, TRAIN)
     chosen = work.spec.training.candidates[candidate]
     client = tracking.connect(work.settings.mlflow_uri)
     child = tracking.candidate_run(client, work.run, record["mlflow_run"], candidate, {"kind": chosen.kind})
@@ -164,16 +179,15 @@ def select(work: Work, record: Record, trained: list[Record]) -> Record:
 @step
 def evaluate_challenger(work: Work, record: Record) -> Record:
     """Score challenger and champion on the same hold-out rows, and a dummy that knows only the base rate."""
-    raw, split = _split(work, record, part="holdout")
-    matrix, labels = _holdout_part(work, record)
-    train_matrix, train_labels, _ = _training_part(work, record)
+    train_matrix, train_labels, _ = _inputs(work, record, TRAIN)
+    matrix, labels, _ = _inputs(work, record, HOLDOUT)
     challenger = package.load(Path(record["packages"][record["challenger"]]))
     scores = {"challenger": challenger.score(matrix)}
     metrics = {
         "challenger": evaluate(labels, scores["challenger"]),
         "dummy": evaluate(labels, np.full(len(labels), train_labels.mean())),
     }
-    obstacle = _score_champion(work, record, raw, labels, split.holdout_from, scores, metrics)
+    obstacle = _score_champion(work, record, matrix, labels, scores, metrics)
     with whole(work.folder / "holdout_scores.parquet") as path:
         pd.DataFrame(scores).to_parquet(path, index=False)
     figures.draw(labels, scores, work.folder / "figures")
@@ -181,7 +195,6 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
         "metrics": {name: found.as_dict() for name, found in metrics.items()},
         "column_roc_auc": column_roc_auc(train_matrix, train_labels, matrix, labels),
         "obstacle": obstacle and {"code": obstacle.code, "message": obstacle.message},
-        "holdout_from": split.holdout_from.date().isoformat(),
     }
 
 
@@ -229,7 +242,7 @@ def register(work: Work, record: Record) -> Record:
     with FreshProcess() as fresh:
         model = package.load(Path(record["packages"][record["challenger"]]))
         submission, manifest = _submission(work, record, model)
-        sample = _holdout_part(work, record)[0].head(SAMPLE_ROWS)
+        sample = _inputs(work, record, HOLDOUT)[0].head(SAMPLE_ROWS)
         expected = model.score(sample)
         version = versions.register(
             work.engine, client, submission, lambda arrived: require_same(expected, fresh.scores(arrived, sample))
@@ -292,38 +305,23 @@ def _publication(work: Work, record: Record) -> Publication:
     return publication
 
 
-def _window(work: Work, publication: Publication) -> pd.DataFrame:
-    as_of = date.fromisoformat(work.run.as_of)
-    lake = Lake(work.settings.lake_uri, work.spec, publication)
-    return lake.labelled(window_start(as_of, work.spec.training.split.window_days), as_of)
+def _write(frame: pd.DataFrame, path: Path) -> str:
+    """Keep ``frame`` for the later steps of this run."""
+    with whole(path) as temporary:
+        frame.to_parquet(temporary, index=False, row_group_size=ROW_GROUP)
+    return str(path)
 
 
-def _split(work: Work, record: Record, part: str = "train") -> tuple[pd.DataFrame, splitting.Split]:
-    """The labelled raw rows of one part, with the split that made it."""
-    frame = _window(work, _publication(work, record))
-    labelled = frame[frame[LABEL].notna()].reset_index(drop=True)
-    split = splitting.split(labelled, work.spec.training.split)
-    return labelled[getattr(split, part)].reset_index(drop=True), split
+def _read(path: str, record: Record, part: str, columns: list[str] | None = None) -> pd.DataFrame:
+    """The rows of one part of the window or the matrix, oldest first."""
+    observed = KEY_OBSERVED if path == record["matrix"] else OBSERVED
+    return pd.read_parquet(path, columns=columns, filters=[(observed, part, midnight(record["holdout_from"]))])
 
 
-def _matrix(work: Work, record: Record) -> tuple[pd.DataFrame, pd.DataFrame, splitting.Split]:
-    stored = pd.read_parquet(record["matrix"])
-    keys = stored.filter(like="key_").rename(columns=lambda name: name.removeprefix("key_"))
-    return stored[list(work.spec.feature_types)], keys, splitting.split(keys, work.spec.training.split)
-
-
-def _training_part(work: Work, record: Record) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
-    matrix, keys, split = _matrix(work, record)
-    return (
-        matrix[split.train].reset_index(drop=True),
-        keys[LABEL].to_numpy()[split.train],
-        keys[OBSERVED][split.train].reset_index(drop=True),
-    )
-
-
-def _holdout_part(work: Work, record: Record) -> tuple[pd.DataFrame, np.ndarray]:
-    matrix, keys, split = _matrix(work, record)
-    return matrix[split.holdout].reset_index(drop=True), keys[LABEL].to_numpy()[split.holdout]
+def _inputs(work: Work, record: Record, part: str) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
+    """The model inputs of one part, the labels and the times of observation."""
+    stored = _read(record["matrix"], record, part)
+    return stored[list(work.spec.feature_types)], stored[KEY_LABEL].to_numpy(), stored[KEY_OBSERVED]
 
 
 def _store_features(
@@ -338,8 +336,8 @@ def _store_features(
         previous = publications.latest(work.engine, use_case, dataset)
         known = previous.versions[dataset] if previous else None
         if known is not None:
-            present = tables.read(uri, known, columns=keys).set_index(keys).index
-            rows = rows[~rows.set_index(keys).index.isin(present)]
+            present = tables.read(uri, known, columns=keys)
+            rows = rows[~pd.concat([present, rows[keys]]).duplicated().to_numpy()[len(present) :]]
         if rows.empty:
             return
         rows = rows.assign(**{AS_OF: work.run.as_of, "feature_version": version})
@@ -402,7 +400,7 @@ def _provenance(
 def _submission(work: Work, record: Record, model: package.LoadedModel) -> tuple[versions.Submission, package.Manifest]:
     """The complete package, written to the run's folder, as it goes to the registry."""
     folder = work.folder / "package"
-    manifest = package.save(folder, model.pipeline, _as_provenance(model), _package_files(work, record, model))
+    manifest = package.save(folder, model.pipeline, _as_provenance(model), _package_files(work, record))
     tags = {
         "fingerprint": record["fingerprint"],
         "model_sha256": manifest.model_sha256,
@@ -426,13 +424,13 @@ def _as_provenance(model: package.LoadedModel) -> package.Provenance:
     return package.Provenance(**{name: getattr(model.manifest, name) for name in package.Provenance.model_fields})
 
 
-def _package_files(work: Work, record: Record, model: package.LoadedModel) -> dict[str, bytes]:
+def _package_files(work: Work, record: Record) -> dict[str, bytes]:
     """What goes into the package beside the model: signature, baseline, verdict and spec."""
-    labelled = _split(work, record)[0]
-    holdout, _ = _split(work, record, part="holdout")
+    rows = pd.read_parquet(record["window"])
     # Scores of rows that the model was fitted on are too sure of themselves to compare live scores with.
-    scores = np.concatenate([np.full(len(labelled), np.nan), model.score(_holdout_part(work, record)[0])])
-    rows = pd.concat([labelled, holdout], ignore_index=True)
+    scores = np.full(len(rows), np.nan)
+    on_holdout = pd.read_parquet(work.folder / "holdout_scores.parquet")["challenger"]
+    scores[(rows[OBSERVED] >= midnight(record["holdout_from"])).to_numpy()] = on_holdout
     baseline = work.folder / "baseline"
     made = make_baseline(rows, scores, rows[LABEL].to_numpy(), work.spec, work.spec.training.seed)
     made.save(baseline)
@@ -453,9 +451,8 @@ def _package_files(work: Work, record: Record, model: package.LoadedModel) -> di
 def _score_champion(
     work: Work,
     record: Record,
-    holdout: pd.DataFrame,
+    matrix: pd.DataFrame,
     labels: np.ndarray,
-    holdout_from: pd.Timestamp,
     scores: dict[str, np.ndarray],
     metrics: dict[str, Metrics],
 ) -> gate.Reason | None:
@@ -467,20 +464,19 @@ def _score_champion(
         champion = versions.fetch(client, work.run.use_case, record["champion"], work.settings.home / "models")
     except package.PackageRefused as refusal:
         return gate.Reason("CHAMPION_DAMAGED", str(refusal))
-    if pd.Timestamp(champion.manifest.trained_until, tz="UTC") > holdout_from:
-        until = champion.manifest.trained_until
-        message = f"version {record['champion']} was trained until {until}, the hold-out starts {holdout_from.date()}"
+    until, holdout_from = champion.manifest.trained_until, record["holdout_from"]
+    if until > holdout_from:
+        message = f"version {record['champion']} was trained until {until}, the hold-out starts {holdout_from}"
         return gate.Reason("CHAMPION_SAW_HOLDOUT", message)
-    built = features.build(holdout, work.spec)
-    if missing := sorted(set(champion.manifest.feature_types) - set(built.columns)):
+    if missing := sorted(set(champion.manifest.feature_types) - set(matrix.columns)):
         return gate.Reason("CHAMPION_CANNOT_SCORE", f"version {record['champion']} needs {', '.join(missing)}")
-    scores["champion"] = champion.score(built[list(champion.manifest.feature_types)])
+    scores["champion"] = champion.score(matrix)
     metrics["champion"] = evaluate(labels, scores["champion"])
     return None
 
 
 def _other_candidates(work: Work, record: Record) -> dict[str, float]:
-    matrix, labels = _holdout_part(work, record)
+    matrix, labels, _ = _inputs(work, record, HOLDOUT)
     others = {name: path for name, path in record["packages"].items() if name != record["challenger"]}
     return {
         name: round(evaluate(labels, package.load(Path(path)).score(matrix)).roc_auc, 5)

@@ -84,9 +84,7 @@ def rows_hash(rows: pd.DataFrame, spec: UseCase) -> str:
         raise ValueError(f"training rows lack {', '.join(sorted(missing)) or 'a label'}")
     names = sorted(set(rows.columns) & {*spec.columns, "observed_at", *labels})
     columns = {name: _canonical_column(rows[name]) for name in names}
-    keys = [spec.id, "observed_at"]
-    # The columns after the key only matter where a key stands twice. lexsort takes the last as the first key.
-    order = np.lexsort([columns[name][0] for name in [*(n for n in names if n not in keys), *reversed(keys)]])
+    order = _order({name: values for name, (values, _) in columns.items()}, [spec.id, "observed_at"])
     manifest = {name: [_digest(values[order].tobytes()), texts] for name, (values, texts) in columns.items()}
     return _digest(json.dumps([len(rows), manifest], sort_keys=True).encode())
 
@@ -155,6 +153,15 @@ def _array_lines(array: np.ndarray, path: str) -> Iterator[str]:
         yield f"{path} bytes {_digest(np.ascontiguousarray(array).tobytes())}"
 
 
+def _order(columns: dict[str, np.ndarray], keys: list[str]) -> np.ndarray:
+    """The places of the rows sorted by ``keys``; the other columns only matter where a key stands twice."""
+    first = [columns[name] for name in reversed(keys)]  # lexsort takes the last as the first key
+    order = np.lexsort(first)
+    twice = np.all([values[order][1:] == values[order][:-1] for values in first], axis=0)
+    others = [values for name, values in columns.items() if name not in keys]
+    return np.lexsort([*others, *first]) if twice.any() else order
+
+
 def _canonical_column(series: pd.Series) -> tuple[np.ndarray, list[str]]:
     """Values that sort and compare as bytes, and for text the distinct values they stand for."""
     if isinstance(series.dtype, pd.DatetimeTZDtype) or series.dtype.kind == "M":
@@ -163,6 +170,10 @@ def _canonical_column(series: pd.Series) -> tuple[np.ndarray, list[str]]:
         numbers = series.to_numpy(dtype="<f8", na_value=np.nan) + 0.0  # -0.0 becomes 0.0
         numbers[np.isnan(numbers)] = np.nan
         return numbers, []
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        used = series.cat.remove_unused_categories().cat.rename_categories(str)
+        ordered = used.cat.reorder_categories(sorted(used.cat.categories))
+        return ordered.cat.codes.to_numpy(dtype="<i8"), ordered.cat.categories.tolist()
     codes, texts = pd.factorize(series.astype("str").to_numpy(dtype=object), sort=True)
     return codes.astype("<i8"), texts.tolist()
 

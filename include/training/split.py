@@ -41,8 +41,8 @@ def require_new_ids(ids: pd.Series, parts: Split, rule: SplitRule) -> None:
     """Raise ``DataRejected`` (``SAME_IDS``) when an id is in both parts, unless the spec says that ids return."""
     if rule.ids_return:
         return
-    both = np.intersect1d(ids[parts.train].unique(), ids[parts.holdout].unique())
-    if len(both):
+    held_out = ids[parts.holdout]
+    if both := sorted(held_out[held_out.isin(ids[parts.train])].unique()):
         raise DataRejected(
             "SAME_IDS",
             f"column '{ids.name}': {len(both)} ids are both in the training rows and in the hold-out, such as "

@@ -187,11 +187,11 @@ def fingerprint(settings: Settings, run_id: str) -> str:
 
 
 def corrected(settings: Settings, run_id: str) -> tuple[int, int]:
-    """How many rows of 3 November are other than first delivered in the run's matrix: charges, labels."""
-    matrix = pd.read_parquet(settings.home / f"runs/churn/retrain-{run_id}/matrix.parquet").set_index("key_customerID")
+    """How many rows of 3 November are other than first delivered in the run's window: charges, labels."""
+    window = pd.read_parquet(settings.home / f"runs/churn/retrain-{run_id}/window.parquet").set_index("customerID")
     first = seen(date(2026, 11, 3)).set_index("customerID")
-    both = matrix.join(first, how="inner", rsuffix="_first")
+    both = window.join(first, how="inner", rsuffix="_first")
     assert len(both) == 60
     labels = both["Churn"].map({"Yes": 1.0, "No": 0.0})
     charges = (both["MonthlyCharges"] - both["MonthlyCharges_first"]).abs() > 1
-    return int(charges.sum()), int((both["key_label"] != labels).sum())
+    return int(charges.sum()), int((both["label"] != labels).sum())
