@@ -190,7 +190,10 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
     obstacle = _score_champion(work, record, matrix, labels, scores, metrics)
     with whole(work.folder / "holdout_scores.parquet") as path:
         pd.DataFrame(scores).to_parquet(path, index=False)
-    figures.draw(labels, scores, work.folder / "figures")
+    target = work.spec.target
+    classes = (f"{target.column}: {target.negative}", f"{target.column}: {target.positive}")
+    on = f"hold-out rows from {split.holdout_from.date()} on"
+    figures.draw(labels, scores, work.folder / "figures", rows=on, classes=classes)
     return {
         "metrics": {name: found.as_dict() for name, found in metrics.items()},
         "column_roc_auc": column_roc_auc(train_matrix, train_labels, matrix, labels),
