@@ -192,7 +192,7 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
         pd.DataFrame(scores).to_parquet(path, index=False)
     target = work.spec.target
     classes = (f"{target.column}: {target.negative}", f"{target.column}: {target.positive}")
-    on = f"hold-out rows from {split.holdout_from.date()} on"
+    on = f"hold-out rows from {record['holdout_from']} on"
     figures.draw(labels, scores, work.folder / "figures", rows=on, classes=classes)
     return {
         "metrics": {name: found.as_dict() for name, found in metrics.items()},
