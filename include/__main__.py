@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from include.cli.console import error, errors
-from include.errors import DataRejected
+from include.errors import DataRejected, SourceAway
 from include.settings import Settings, SettingsError
 from include.spec import SpecError
 from include.stack import StackError
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     load_dotenv()
     try:
         return _dispatch(args, Settings.from_environment())
-    except (StackError, SettingsError, SpecError, DataRejected) as problem:
+    except (StackError, SettingsError, SpecError, DataRejected, SourceAway) as problem:
         error(str(problem))
         return 1
     except KeyboardInterrupt:

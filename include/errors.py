@@ -22,3 +22,7 @@ class NothingToDo(Exception):
 
 class BadRequest(Exception):
     """The run's own parameters cannot be used; nothing was read or written."""
+
+
+class SourceAway(Exception):
+    """A source cannot be reached now; a retry is due."""

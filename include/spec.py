@@ -29,6 +29,8 @@ RESERVED_COLUMNS = frozenset(
     {"observed_at", "known_at", "as_of", "run_id", "label", "score", "rule", "feature_version"}
 )
 CRON_FIELDS = 5
+DATABASES = frozenset({"postgresql", "sqlite"})
+URI_ADVICE = "holds a password, which logs would show; take it out, PostgreSQL finds it in PGPASSWORD or ~/.pgpass"
 
 
 class SpecError(ValueError):
@@ -99,7 +101,7 @@ class Replay(Frozen):
 
 
 class Source(Frozen):
-    """Where data comes from: ``simulator:``, a file to replay, or a URI with ``{day}`` for daily files."""
+    """Where data comes from: ``simulator:``, a file to replay, a URI with ``{day}`` for daily files, or a database."""
 
     uri: str = "simulator:"
     labels_uri: str | None = None
@@ -107,6 +109,13 @@ class Source(Frozen):
     wait_seconds: float = Field(60, ge=0, le=3600)
     """How long a file may be missing, or change while it is read, before the run fails."""
     replay: Replay = Replay()
+    table: str | None = None
+    """The table of a database, as ``name`` or ``schema.name``; or ``query``, a SELECT."""
+    query: str | None = None
+    labels_query: str | None = None
+    """Labels that come later: a SELECT of the id, ``observed_at``, the target and ``known_at``."""
+    late_days: int = Field(7, ge=0)
+    """How many of the published days are read again for rows that came to the database late."""
 
 
 class Limits(Frozen):
@@ -270,7 +279,7 @@ class UseCase(Frozen):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        if faults := [*_column_faults(self), *_feature_faults(self), *_source_faults(self.source)]:
+        if faults := [*_column_faults(self), *_feature_faults(self), *_source_faults(self)]:
             raise ValueError("\n".join(faults))
         return self
 
@@ -337,14 +346,38 @@ def _feature_faults(spec: UseCase) -> Iterator[str]:
             yield f"features.derived.{name}: the name is taken by a column; choose another one"
 
 
-def _source_faults(source: Source) -> Iterator[str]:
+def _source_faults(spec: UseCase) -> Iterator[str]:
+    source = spec.source
     for where, uri in (("uri", source.uri), ("labels_uri", source.labels_uri)):
         if unknown := [name for name in re.findall(r"\{[^{}]*\}", uri or "") if name != "{day}"]:
             yield f"source.{where}: unknown placeholder {', '.join(unknown)}; only {{day}} is replaced"
+        if holds_password(uri or ""):
+            yield f"source.{where}: {URI_ADVICE}"
     if source.labels_uri and "{day}" not in source.labels_uri:
         yield "source.labels_uri: needs {day}, one file a day"
     if source.labels_uri and "{day}" not in source.uri:
         yield "source.labels_uri: is read beside daily files; source.uri needs {day}"
+    if source.table and source.query:
+        yield "source: table and query are both given; one of them says what to read"
+    if is_database(source.uri):
+        if not source.table and not source.query:
+            yield "source: a database needs a table or a query"
+        if spec.observed_at is None:
+            yield "observed_at: a database is read by time; name the column that says when a row was observed"
+    elif source.table or source.query or source.labels_query:
+        yield "source: table, query and labels_query are for databases; source.uri names none"
+
+
+def is_database(uri: str) -> bool:
+    """Whether ``uri`` is a SQLAlchemy URL of a database that can be a source."""
+    return uri.partition("://")[0].partition("+")[0] in DATABASES
+
+
+def holds_password(uri: str) -> bool:
+    """Whether a password stands in ``uri`` itself, where logs and the ledger would show it."""
+    # SQLAlchemy takes all up to the @ for the password, other readers of URIs end it at a slash.
+    written = r"://[^:/@]*:[^@]*@" if is_database(uri) else r"://[^:/@]*:[^/@]*@"
+    return bool(re.search(rf"{written}|[?&]\w*password=", uri))
 
 
 def _located(uri: str, folder: Path) -> str:

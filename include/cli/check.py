@@ -20,7 +20,7 @@ from include.data.sources import Seen
 from include.errors import DataRejected
 from include.features.build import FeatureError, build, load_functions
 from include.settings import Settings
-from include.spec import SpecError, UseCase
+from include.spec import UseCase
 
 ROWS_ALONE = 20
 SIMULATED_DAY = date(2026, 1, 1)
@@ -97,23 +97,16 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
 def _rows(spec: UseCase, data: str | None) -> tuple[str, Conformed]:
     """Typed rows to try the features on, and where they come from."""
     uri = data or spec.source_uri
-    if data is None and sources.kind_of(uri) == "simulator":
-        return uri, _simulated(uri, spec)
-    if "://" in uri:
-        raise SpecError(
-            f"{spec.folder / 'spec.yaml'}: source.uri: {uri} is not on this machine; name a file with --data"
-        )
-    if sources.kind_of(uri) == "daily":
-        uri = uri.replace("{day}", str(max(sources.daily_days(uri), default="2026-01-31")))
-    return uri, contract.conform(contract.read(Path(uri).expanduser(), spec), spec)
-
-
-def _simulated(uri: str, spec: UseCase) -> Conformed:
-    day = timedelta(days=1)
+    if data is not None or ("://" not in uri and sources.kind_of(uri) == "replay"):
+        return uri, contract.conform(contract.read(Path(uri).expanduser(), spec), spec)
+    day = sources.newest_day(uri, spec) or SIMULATED_DAY
+    before = None if sources.kind_of(uri) == "replay" else day - timedelta(days=1)
     with tempfile.TemporaryDirectory() as folder:
-        landed = sources.land(uri, spec, Seen(SIMULATED_DAY - day), as_of=SIMULATED_DAY + day, folder=Path(folder))
-        path = next(Path(file.path) for file in landed if file.kind == "rows")
-        return contract.conform(contract.read(path, spec), spec)
+        landed = sources.land(uri, spec, Seen(before), as_of=day + timedelta(days=1), folder=Path(folder))
+        if not landed:
+            raise DataRejected("NO_ROWS", f"{uri} has no row of {day}; name a file with --data")
+        conformed = contract.conform(contract.read(Path(landed[0].path), spec), spec)
+    return (uri if before is None else f"{uri}, {day}"), conformed
 
 
 def _data_faults(conformed: Conformed) -> Iterator[str]:

@@ -11,6 +11,7 @@ from include.data import contract
 from include.data import sources as data_sources
 from include.data.calendar import today
 from include.settings import Settings
+from include.spec import URI_ADVICE, holds_password
 from include.stack import StackError
 from include.state import publications, sources
 from include.state.database import connect
@@ -24,7 +25,11 @@ def register_source(settings: Settings, source: str, use_case: str = "churn") ->
     uri = _absolute(source)
     spec = specs.find(use_case, settings.use_case_folders)
     engine = connect(settings.state_url)
-    if data_sources.kind_of(uri) == "simulator":
+    if holds_password(uri):
+        raise StackError(f"SOURCE {URI_ADVICE}.")
+    if data_sources.kind_of(uri) == "sql":
+        data_sources.newest_day(uri, spec)
+    elif data_sources.kind_of(uri) == "simulator":
         data_sources.parse_simulator(uri)
     elif data_sources.kind_of(uri) == "replay" and "://" not in uri:
         if not Path(uri).is_file():
@@ -55,11 +60,13 @@ def newest_as_of(settings: Settings, use_case: str) -> date:
     match data_sources.kind_of(uri):
         case "replay":
             return known if published else today()
-        case "daily":
-            days = data_sources.daily_days(uri)
-            return max([known, *(day + timedelta(days=1) for day in days[-1:])]) if days else today()
-        case _:
+        case "simulator":
             return max(today(), known)
+        case kind:
+            newest = data_sources.newest_day(uri, spec)
+            end = newest + timedelta(days=1) if newest else today()
+            # A file of a day is whole; a database goes on to grow until the day is over.
+            return max(known, min(end, today()) if kind == "sql" else end)
 
 
 def _absolute(source: str) -> str:

@@ -63,11 +63,16 @@ def read(path: Path, spec: UseCase) -> RawTable:
 def read_columns(path: Path, needed: list[str], optional: list[str], maximum_bytes: int) -> RawTable:
     """The ``needed`` columns of a file and those of the ``optional`` that it has, as text."""
     frame = read_text(path, maximum_bytes)
-    missing = [name for name in needed if name not in frame.columns]
-    if missing:
-        raise DataRejected("MISSING_COLUMN", _missing(path.name, missing, list(frame.columns)))
+    refuse_missing(path.name, needed, list(frame.columns))
     extra = tuple(name for name in frame.columns if name not in {*needed, *optional})
     return RawTable(frame.drop(columns=list(extra)), extra, path.name)
+
+
+def refuse_missing(name: str, needed: list[str], found: list[str]) -> None:
+    """Raise ``DataRejected`` (``MISSING_COLUMN``) when the table ``name`` lacks a column; say which is near."""
+    missing = [column for column in needed if column not in found]
+    if missing:
+        raise DataRejected("MISSING_COLUMN", _missing(name, missing, found))
 
 
 def conform(raw: RawTable, spec: UseCase) -> Conformed:

@@ -30,7 +30,7 @@ def fetch(uri: str, target: Path, *, maximum_bytes: int, wait_seconds: float) ->
     raises ``DataRejected`` (``MISSING_FILE``) or ``FileUnsteady``; ``DataRejected`` (``TOO_LARGE``, ``NOT_A_FILE``) at
     once.
     """
-    filesystem, path = fsspec.core.url_to_fs(uri)
+    filesystem, path = store_of(uri)
     deadline = time.monotonic() + wait_seconds
     while True:
         try:
@@ -46,10 +46,20 @@ def fetch(uri: str, target: Path, *, maximum_bytes: int, wait_seconds: float) ->
         time.sleep(POLL_SECONDS)
 
 
+def store_of(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The store that ``uri`` names, and the path in it; ``DataRejected`` (``BAD_SOURCE``) when nothing can read it."""
+    try:
+        filesystem, path = fsspec.core.url_to_fs(uri)
+    except (ImportError, ValueError) as error:  # the package of the store is not installed, or there is none
+        raise DataRejected("BAD_SOURCE", f"{uri}: {error}") from error
+    return filesystem, str(path)
+
+
 def digest_of(uri: str) -> str | None:
     """SHA-256 of ``uri`` as it is now, None where there is no such file."""
+    filesystem, path = store_of(uri)
     try:
-        with fsspec.open(uri, "rb") as source:
+        with filesystem.open(path, "rb") as source:
             return hashlib.file_digest(source, "sha256").hexdigest()
     except FileNotFoundError:
         return None

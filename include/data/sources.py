@@ -1,28 +1,29 @@
 """Where raw data comes from, and how it lands: files kept as they came, each with its SHA-256.
 
 A source is a URI: ``simulator:?rows_per_day=120&drift=prior&drift_from=2026-11-01``, a CSV or Parquet file (local or
-any fsspec URI) that is replayed as a history, or a URI with ``{day}`` for one file a day.
+any fsspec URI) that is replayed as a history, a URI with ``{day}`` for one file a day, or a database.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl
 
-import fsspec
-
+from include.data import sql
 from include.data.calendar import days_between
-from include.data.fetch import digest_of, fetch
+from include.data.fetch import digest_of, fetch, store_of
 from include.data.simulator import ID_ROWS, Drift, simulate_day
 from include.errors import DataRejected
-from include.files import write_text
-from include.spec import UseCase
+from include.files import whole, write_text
+from include.spec import UseCase, is_database
 
 
 @dataclass(frozen=True)
@@ -41,29 +42,40 @@ class Simulator:
 
 @dataclass(frozen=True)
 class Landed:
-    """One file on this side of the border. ``day`` is None for a file that is replayed over many days."""
+    """One file on this side of the border. ``day`` is None for a file that is replayed over many days.
+
+    A ``late`` file holds rows of days that were published before the rows came; its ``day`` is the last of these.
+    """
 
     kind: Literal["rows", "labels"]
     day: str | None
     path: str
     sha256: str
     uri: str
+    late: bool = False
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What earlier runs have published of the source: its last day, and each file's URI with its SHA-256."""
+    """What earlier runs have published: the last day, the newest ``as_of``, each file's URI with its SHA-256.
+
+    ``keys`` gives the id and the time of every row of a day that has come so far; without it no row is known as late.
+    """
 
     last_day: date | None = None
+    as_of: date | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    keys: Callable[[date], set[tuple[str, datetime]]] | None = None
 
 
-Kind = Literal["simulator", "daily", "replay"]
+Kind = Literal["simulator", "sql", "daily", "replay"]
 
 
 def kind_of(uri: str) -> Kind:
     if uri.startswith("simulator:"):
         return "simulator"
+    if is_database(uri):
+        return "sql"
     return "daily" if "{day}" in uri else "replay"
 
 
@@ -105,6 +117,8 @@ def land(uri: str, spec: UseCase, seen: Seen, *, as_of: date, folder: Path) -> l
             return _land_simulated(uri, spec, seen.last_day, as_of, folder)
         case "daily":
             return _land_daily(uri, spec, seen, as_of, folder)
+        case "sql":
+            return _land_sql(uri, spec, seen, as_of, folder)
         case _ if seen.last_day:
             refuse_changed(uri, seen.files.get(uri))
             return []
@@ -162,9 +176,54 @@ def _land_labels(uri: str, spec: UseCase, seen: Seen, as_of: date, folder: Path)
     return [_fetch(one, folder / f"labels-{day}{_suffix(uri)}", "labels", day, spec) for day, one in new]
 
 
+def _land_sql(uri: str, spec: UseCase, seen: Seen, as_of: date, folder: Path) -> list[Landed]:
+    """A file for each new day that has rows, one for rows that came late, one for each new day of labels.
+
+    A past ``as_of`` brings nothing: what was known then is published already, and stays as it was.
+    """
+    if seen.as_of and as_of <= seen.as_of:
+        return []
+    first, maximum = seen.last_day and seen.last_day + timedelta(days=1), spec.limits.maximum_bytes
+    with sql.connect(uri) as connection:
+        rows = sql.rows(connection, uri, spec)
+        landed = [_save(rows, found, "rows", day, folder, maximum) for day, found in rows.by_day(first, as_of)]
+        late = _late_rows(rows, seen, spec.source.late_days)
+        if seen.last_day and (one := next(late, None)):  # at least one: an empty file is refused
+            landed.append(_save(rows, chain([one], late), "rows", seen.last_day, folder, maximum, late=as_of))
+        if spec.source.labels_query:
+            labels = sql.labels(connection, uri, spec)
+            new = labels.by_day(seen.as_of, as_of)
+            landed += [_save(labels, found, "labels", day, folder, maximum) for day, found in new]
+    return landed
+
+
+def _late_rows(rows: sql.Relation, seen: Seen, days: int) -> Iterator[sql.Row]:
+    """Rows of the last ``days`` published days that had not come by then; a row is known by its id and its time."""
+    if seen.last_day is None or seen.keys is None:
+        return
+    end = seen.last_day + timedelta(days=1)
+    for day in days_between(end - timedelta(days=days), end):
+        known = seen.keys(day)
+        for row in rows.read(day, day + timedelta(days=1)):
+            if (str(row[0]).strip(), datetime.fromisoformat(row[1])) not in known:
+                yield row
+
+
+def newest_day(uri: str, spec: UseCase) -> date | None:
+    """The newest day that the source has data of; None where it has none, or where it cannot be said."""
+    match kind_of(uri):
+        case "daily":
+            return max(daily_days(uri), default=None)
+        case "sql":
+            with sql.connect(uri) as connection:
+                return sql.rows(connection, uri, spec).newest_day()
+        case _:
+            return None
+
+
 def daily_days(uri: str) -> list[date]:
     """The days for which a file of the daily source ``uri`` exists, in order."""
-    filesystem, template = fsspec.core.url_to_fs(uri)
+    filesystem, template = store_of(uri)
     start = template.index("{day}")
     pattern = template.replace("[", "[[]").replace("{day}", "*")
     days = []
@@ -192,6 +251,30 @@ def _fetch(uri: str, target: Path, kind: Literal["rows", "labels"], day: date | 
 def _write(text: str, target: Path, kind: Literal["rows", "labels"], day: date, uri: str) -> Landed:
     write_text(target, text)
     return Landed(kind, day.isoformat(), str(target), hashlib.sha256(text.encode()).hexdigest(), uri)
+
+
+def _save(
+    source: sql.Relation,
+    rows: Iterator[sql.Row],
+    kind: Literal["rows", "labels"],
+    day: date,
+    folder: Path,
+    maximum_bytes: int,
+    late: date | None = None,
+) -> Landed:
+    part = f"late-{late}" if late else str(day)
+    target = folder / f"{kind}-{part}.csv"
+    with whole(target) as temporary, open(temporary, "w", encoding="utf-8", newline="") as sink:
+        writer = csv.writer(sink)
+        writer.writerow(source.names)
+        while some := list(islice(rows, sql.FETCH_ROWS)):
+            writer.writerows(some)
+            if sink.tell() > maximum_bytes:
+                message = f"{source.name}: more than {maximum_bytes} bytes of {part}; raise limits.maximum_bytes"
+                raise DataRejected("TOO_LARGE", message)
+    with open(target, "rb") as written:
+        digest = hashlib.file_digest(written, "sha256").hexdigest()
+    return Landed(kind, str(day), str(target), digest, f"{source.name}/{part}", late is not None)
 
 
 def _suffix(uri: str) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -37,6 +40,15 @@ class Lake:
         )
         return self._newest(rows, [self.spec.id, OBSERVED])
 
+    def keys(self, day: date) -> set[tuple[str, datetime]]:
+        """Id and time of every row that has come of ``day``, and of some other days; quarantined ones as well."""
+        of_day = [(OBSERVED, ">=", midnight(day)), (OBSERVED, "<", midnight(day + timedelta(days=1)))]
+        rows = self._columns("customers", of_day, [self.spec.id, OBSERVED])
+        good = zip(rows[self.spec.id], rows[OBSERVED].dt.to_pydatetime(), strict=True)
+        quarantined = self._columns("quarantine", [(AS_OF, ">", day.isoformat())], ["row"])["row"].map(json.loads)
+        bad = ((row[self.spec.id].strip(), datetime.fromisoformat(row[self.spec.observed_at])) for row in quarantined)
+        return {*good, *bad}
+
     def labels(self, as_of: date) -> pd.DataFrame:
         """Labels known before ``as_of``: id, observed_at, label (1.0 or 0.0), known_at."""
         if "labels" not in self.publication.versions:
@@ -55,6 +67,13 @@ class Lake:
         uri = tables.table_uri(self.uri, self.spec.name, table)
         known = (AS_OF, "<=", as_of)
         return tables.read(uri, self.publication.versions[table], filters=[*filters, known])
+
+    def _columns(self, table: str, filters: Sequence[tuple[str, str, Any]], columns: list[str]) -> pd.DataFrame:
+        """Some columns of a table whatever the ``as_of`` of the rows; no row where the table is not there yet."""
+        if table not in self.publication.versions:
+            return pd.DataFrame({name: pd.Series(dtype="datetime64[us, UTC]") for name in columns})
+        uri = tables.table_uri(self.uri, self.spec.name, table)
+        return tables.read(uri, self.publication.versions[table], filters=list(filters), columns=columns)
 
     def _newest(self, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         """A corrected row replaces the one it corrects, from the correction's ``as_of`` on."""

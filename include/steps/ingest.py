@@ -16,6 +16,7 @@ from include.data import sources as data_sources
 from include.data.calendar import midnight
 from include.data.replay import spread
 from include.data.sources import Landed, Seen
+from include.data.window import Lake
 from include.errors import DataRejected, NothingToDo
 from include.files import whole, write_text
 from include.state import decisions, publications, runs, sources
@@ -131,8 +132,12 @@ def _seen(work: Work) -> Seen:
     """What earlier runs have published; a cleared run publishes the same again, to no effect."""
     history = publications.history(work.engine, work.run.use_case, "data", "9999-12-31")
     earlier = [publication for publication in history if publication.run_id != work.run.run_id]
+    if not earlier:
+        return Seen()
     files = {uri: digest for publication in earlier for uri, digest in publication.files.items()}
-    return Seen(date.fromisoformat(earlier[-1].last_day) if earlier else None, files)
+    last = earlier[-1]
+    lake = Lake(work.settings.lake_uri, work.spec, last)
+    return Seen(date.fromisoformat(last.last_day), date.fromisoformat(last.as_of), files, lake.keys)
 
 
 def _named(files: list[Landed]) -> str:
@@ -207,7 +212,7 @@ def _late_rows(work: Work, name: str, times: pd.Series, file: Landed) -> int:
             f"{name}: column '{column}': {len(future)} of {len(times)} times are not before {as_of}, the day of this "
             f"run; found {future.max().isoformat()}; mend the clock or the export that wrote them",
         )
-    late = int((times < midnight(file.day)).sum()) if file.day else 0
+    late = len(times) if file.late else int((times < midnight(file.day)).sum()) if file.day else 0
     if late:
         log.warning("%s: %d row(s) are late, the oldest of %s", name, late, times.min().date())
     return late

@@ -115,6 +115,12 @@ CASES: dict[str, tuple[str, Any, str]] = {
     "unknown placeholder": ("source/uri", "s3://b/{date}.csv", "source.uri: unknown placeholder {date}; only {day} is"),
     "labels of no day": ("source", {"uri": "{day}.csv", "labels_uri": "l.csv"}, "source.labels_uri: needs {day}"),
     "labels beside a file": ("source", {"uri": "a.csv", "labels_uri": "{day}.csv"}, "source.labels_uri: is read"),
+    "password": ("source", {"uri": "postgresql://me:s/e:t@h/db", "table": "t"}, "source.uri: holds a password"),
+    "password asked for": ("source", {"uri": "sqlite:///a?password=b", "table": "t"}, "source.uri: holds a password"),
+    "password of a store": ("source/uri", "ftp://me:secret@host/a", "source.uri: holds a password, which"),
+    "nothing to read": ("source", {"uri": "postgresql://h/db"}, "source: a database needs a table or a query"),
+    "two things to read": ("source", {"uri": "sqlite:///a", "table": "t", "query": "q"}, "source: table and query are"),
+    "a table of a file": ("source", {"uri": "a.csv", "table": "t"}, "source: table, query and labels_query are for"),
     # names
     "unknown id": ("id", "nobody", "id: 'nobody' is not described under 'columns'"),
     "unknown time": ("observed_at", "never", "observed_at: 'never' is not described under 'columns'"),
@@ -148,6 +154,15 @@ def test_one_fault_is_named_with_its_path(path: Path, case: str) -> None:
     put(path, place, value)
     found = faults(path)
     assert any(line.startswith(fault) for line in found), found
+
+
+def test_a_database_is_read_by_time(path: Path) -> None:
+    put(path, "source", {"uri": "postgresql+psycopg://me@host:5432/db", "table": "loans"})
+    assert load(path).source.late_days == 7
+    path.write_text(path.read_text().replace("observed_at: granted\n", ""))
+    assert faults(path) == [
+        "observed_at: a database is read by time; name the column that says when a row was observed"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_a_value_that_does_not_fit_is_named(
 @pytest.mark.parametrize(
     ("uri", "says"),
     [
-        pytest.param("s3://bucket/rows.csv", "name a file with --data", id="remote"),
+        pytest.param("s3://bucket/rows.csv", "s3://bucket/rows.csv: Install s3fs", id="remote"),
         pytest.param("nowhere.csv", "no such file", id="gone"),
     ],
 )

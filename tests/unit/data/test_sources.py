@@ -180,7 +180,7 @@ def test_labels_come_from_files_of_their_own_also_late_ones(bring, loans: UseCas
     assert named(first) == ["rows-2026-01-07.csv", "rows-2026-01-08.csv", "labels-2026-01-08.csv"]
     put(tmp_path / "in", "09")
     put(tmp_path / "in", "07", "09", "10", kind="labels")  # one of them late, one not due yet
-    seen = Seen(date(2026, 1, 8), {file.uri: file.sha256 for file in first})
+    seen = Seen(date(2026, 1, 8), files={file.uri: file.sha256 for file in first})
     landed = bring(uri, seen, spec=spec)
     assert named(landed) == ["rows-2026-01-09.csv", "labels-2026-01-07.csv", "labels-2026-01-09.csv"]
     assert [file.kind for file in landed] == ["rows", "labels", "labels"]
@@ -204,6 +204,13 @@ def test_days_are_found_on_any_store(tmp_path: Path, template: str) -> None:
     assert daily_days(uri) == [date(2026, 1, 1), date(2026, 1, 3)]
 
 
+@pytest.mark.parametrize("uri", ["s3://bucket/rows.csv", "s3://bucket/{day}.csv", "nowhere://rows.csv"])
+def test_a_store_that_nothing_here_can_read_is_named(bring, uri: str) -> None:
+    with pytest.raises(DataRejected, match=uri.replace("{", r"\{")) as refusal:
+        bring(uri)
+    assert refusal.value.code == "BAD_SOURCE"
+
+
 # One file, replayed.
 
 
@@ -213,7 +220,7 @@ def test_a_static_file_lands_once(bring, tmp_path: Path) -> None:
     (landed,) = bring(str(source))
     assert (landed.kind, landed.day, landed.uri) == ("rows", None, str(source))
     assert Path(landed.path).read_text() == "a\n1\n"
-    seen = Seen(date(2026, 1, 9), {str(source): landed.sha256})
+    seen = Seen(date(2026, 1, 9), files={str(source): landed.sha256})
     assert bring(str(source), seen, as_of=date(2026, 2, 1)) == []
 
 
@@ -222,7 +229,7 @@ def test_a_static_file_that_changed_later_is_said_to_have(bring, tmp_path: Path)
     source.write_text("a\n1\n")
     (landed,) = bring(str(source))
     source.write_text("a\n1\n2\n")
-    seen = Seen(date(2026, 1, 9), {str(source): landed.sha256})
+    seen = Seen(date(2026, 1, 9), files={str(source): landed.sha256})
     with pytest.raises(DataRejected, match=r"telco\.csv: has changed since it was replayed.*start anew") as refusal:
         bring(str(source), seen)
     assert refusal.value.code == "SOURCE_CHANGED"
