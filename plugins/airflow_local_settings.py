@@ -38,7 +38,25 @@ HEAVY = (
     "mlflow.sklearn",
     "great_expectations",
     "evidently.presets",
-    "deltalake",
+    "deltalake.fs",
+    # What these import only when they are used, and what Airflow imports in the task.
+    "jinja2.ext",
+    "matplotlib.backends.backend_agg",
+    "mlflow.tracing.processor.base_mlflow",
+    "mlflow.tracing.processor.otel",
+    "mlflow.tracking.request_header.registry",
+    "narwhals._pandas_like.namespace",
+    "narwhals.stable.v2",
+    "opentelemetry.sdk.metrics",
+    "pyarrow.dataset",
+    "airflow.dag_processing.bundles.local",
+    "airflow.providers.common.io.assets.file",
+    "airflow.providers.standard.decorators.python",
+    "airflow.sdk.definitions.asset.metadata",
+    "airflow.sdk.definitions.connection",
+    "airflow.sdk.definitions.decorators",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
 )
 
 
