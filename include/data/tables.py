@@ -7,7 +7,6 @@ written by a run that died before it could publish, and the next append takes it
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,11 @@ import fsspec
 import pandas as pd
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
+from deltalake.exceptions import DeltaError
 
 from include.errors import DataRejected
 from include.failpoints import reach
+from include.files import sync
 
 LOG, HINT = "_delta_log", "_last_checkpoint"
 
@@ -42,7 +43,7 @@ def append(uri: str, frame: pd.DataFrame, run_id: str, after: int | None) -> int
     made_by = CommitProperties({"run_id": run_id})
     try:
         write_deltalake(uri, rows, mode="append", schema_mode="merge", commit_properties=made_by)
-    except OSError as error:
+    except (OSError, DeltaError) as error:
         raise type(error)(f"{uri}: {error}") from error
     reach("tables.appended")
     version = int(DeltaTable(uri).version())
@@ -89,11 +90,7 @@ def _sync(folder: Path, version: int) -> None:
     actions = [json.loads(line) for line in entry.read_text(encoding="utf-8").splitlines()]
     written = [folder / action["add"]["path"] for action in actions if "add" in action]
     for path in [*written, entry, folder / LOG, folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(path)
 
 
 def read(

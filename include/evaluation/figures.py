@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
 from include.evaluation.metrics import Metrics, evaluate
+from include.files import whole
 
 # Told apart without colours, too: a figure may be printed, and not everybody sees the same ones.
 STYLES = (("#1f5fa8", "-", "o"), ("#d9822b", "--", "s"), ("#4c9a5b", "-.", "^"), ("#8a5aa8", ":", "D"))
@@ -87,7 +88,8 @@ def _figure(panels: int, title: str) -> tuple[Figure, list[Axes]]:
 
 def _write(figure: Figure, path: Path) -> Path:
     # Without the software's version the same figure is the same file.
-    figure.savefig(path, metadata={"Software": None})
+    with whole(path) as temporary:
+        figure.savefig(temporary, metadata={"Software": None})
     return path
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from include.files import write_parquet, write_text
 from include.spec import UseCase
 
 MAXIMUM_ROWS = 20_000
@@ -34,8 +35,8 @@ class Baseline:
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.rows.to_parquet(folder / "baseline.parquet", index=False)
-        (folder / "baseline.json").write_text(json.dumps(self.statistics, indent=2), encoding="utf-8")
+        write_parquet(folder / "baseline.parquet", self.rows)
+        write_text(folder / "baseline.json", json.dumps(self.statistics, indent=2))
 
     @classmethod
     def load(cls, folder: Path) -> Baseline:

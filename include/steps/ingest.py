@@ -18,7 +18,7 @@ from include.data.replay import spread
 from include.data.sources import Landed, Seen
 from include.data.window import Lake
 from include.errors import DataRejected, NothingToDo
-from include.files import whole, write_text
+from include.files import read_json, read_parquet, require_hash, write_parquet, write_text
 from include.state import decisions, publications, runs, sources
 from include.state.lock import hold
 from include.state.publications import Publication
@@ -52,7 +52,9 @@ def land(work: Work, record: Record) -> Record:
 @step
 def validate(work: Work, record: Record) -> Record:
     """Type the rows, run the suite, stage what passes; a batch past the limits is refused whole."""
-    files = [Landed(**file) for file in json.loads(Path(record["manifest"]).read_text(encoding="utf-8"))]
+    files = [Landed(**file) for file in read_json(Path(record["manifest"]))]
+    for file in files:
+        require_hash(Path(file.path), file.sha256)
     rows = _read_rows(work, [file for file in files if file.kind == "rows"])
     result = expectations.validate(rows.frame, rows.faults, work.spec)
     labels = _read_labels(work, [file for file in files if file.kind == "labels"])
@@ -81,8 +83,8 @@ def validate(work: Work, record: Record) -> Record:
 @step
 def publish(work: Work, record: Record) -> Record:
     """Append to the tables and make their versions visible with one row; a repeat changes nothing."""
-    files = json.loads(Path(record["manifest"]).read_text(encoding="utf-8"))
-    rows = pd.read_parquet(work.folder / f"{ROWS}.parquet")
+    files = read_json(Path(record["manifest"]))
+    rows = read_parquet(work.folder / f"{ROWS}.parquet")
     simulated = data_sources.kind_of(record["uri"]) == "simulator"
     days = [file["day"] for file in files if file["kind"] == "rows" and file["day"]]
     publication = Publication(
@@ -118,7 +120,7 @@ def _publish(work: Work, publication: Publication) -> Publication:
         previous = publications.latest(work.engine, use_case, "data")
         versions = dict(previous.versions) if previous else {}
         for table in (ROWS, LABELS, QUARANTINE):
-            staged = pd.read_parquet(work.folder / f"{table}.parquet")
+            staged = read_parquet(work.folder / f"{table}.parquet")
             if len(staged):
                 frame = staged.assign(as_of=work.run.as_of, run_id=work.run.run_id)
                 uri = tables.table_uri(work.settings.lake_uri, use_case, table)
@@ -290,8 +292,7 @@ def _stage(work: Work, uri: str, rows: pd.DataFrame, labels: pd.DataFrame, quara
     own = own.assign(known_at=(own["observed_at"] + delay).dt.as_unit("us"))
     staged = {ROWS: rows.drop(columns="label"), LABELS: _concat([own, labels]), QUARANTINE: quarantine}
     for name, frame in staged.items():
-        with whole(work.folder / f"{name}.parquet") as path:
-            frame.to_parquet(path, index=False)
+        write_parquet(work.folder / f"{name}.parquet", frame)
 
 
 def _report(work: Work, uri: str, frame: pd.DataFrame, result: expectations.Validation) -> None:

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
 from include.failpoints import reach
+from include.files import naming, sync
 from include.spec import Frozen
 from include.training.fingerprint import Ingredients, model_hash
 from include.training.preparation import ESTIMATOR, PREPARE, probability
@@ -102,7 +103,9 @@ def save(folder: Path, pipeline: Pipeline, about: Provenance, files: Mapping[str
         staged = Path(staging) / "package"
         for name, content in [*contents.items(), (MANIFEST, manifest.model_dump_json(indent=2).encode())]:
             (staged / name).parent.mkdir(parents=True, exist_ok=True)
-            (staged / name).write_bytes(content)
+            with naming(folder / name):
+                (staged / name).write_bytes(content)
+                sync(staged / name)
         reach("package.staged")
         if folder.exists():
             shutil.rmtree(folder)
