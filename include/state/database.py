@@ -6,6 +6,7 @@ store and order them alike.
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    ExceptionContext,
     Integer,
     MetaData,
     String,
@@ -31,6 +33,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
+SQLITE_SECONDS = 30
 SCHEMA_VERSION = 1
 
 metadata = MetaData()
@@ -140,6 +143,10 @@ class SchemaMismatch(RuntimeError):
     """The database was written by another version of the project; nothing in it is touched."""
 
 
+class StateUnavailable(RuntimeError):
+    """The state database can not be read or written now; the message names it. A retry is due."""
+
+
 def now() -> str:
     """This moment as ISO text in UTC, for records of when something was written; never for what day it is."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -161,6 +168,7 @@ def connect(url: str) -> Engine:
     engine = create_engine(parsed, poolclass=NullPool)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "handle_error", _name_sqlite)
     from include.state.lock import hold_name  # the lock needs this module's tables
 
     with hold_name(engine, "schema", timeout=60), engine.begin() as connection:
@@ -183,8 +191,22 @@ def _prepare(connection: Connection) -> None:
     insert_once(connection, schema, version=SCHEMA_VERSION)
 
 
-def _prepare_sqlite(connection: object, _record: object) -> None:
-    cursor = connection.cursor()  # type: ignore[attr-defined]
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA busy_timeout=30000")
-    cursor.close()
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    try:
+        # The patience first: already the next line may have to wait.
+        connection.execute(f"PRAGMA busy_timeout={SQLITE_SECONDS * 1000}")
+        connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as error:
+        path = connection.execute("PRAGMA database_list").fetchone()[2]
+        raise StateUnavailable(_complaint(path, error)) from error
+
+
+def _name_sqlite(context: ExceptionContext) -> None:
+    error = context.original_exception
+    if isinstance(error, sqlite3.OperationalError) and context.engine is not None:
+        raise StateUnavailable(_complaint(context.engine.url.database, error)) from error
+
+
+def _complaint(path: str | None, error: sqlite3.OperationalError) -> str:
+    waited = f" by another process for {SQLITE_SECONDS} s" if "locked" in str(error) else ""
+    return f"the state database {path}: {error}{waited}"
