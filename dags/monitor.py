@@ -10,7 +10,8 @@ too few rows, or when the champion was trained or judged on its days.
 | --- | --- | --- |
 | `open_run` failed | the parameters cannot be used | the log says which |
 | `check_quality` skipped, `NO_CHAMPION` | nothing is in production yet | run `<use case>_retrain` |
-| `check_quality` failed, `PackageRefused` | the champion's files in MLflow are damaged | restore them, or let the alias `champion` point to an earlier version |
+| an earlier version is champion again, `CHAMPION_DAMAGED` in its promotion | the files of the one after it are damaged, so the last sound one serves | restore the files or retrain |
+| `check_quality` failed, `PackageRefused` | the champion's files in MLflow are damaged, and no earlier version is sound | restore them, or retrain |
 | `request_retrain` skipped, `NO_DRIFT` or `SUPPRESSED` | no drift, or a brake held: cool-down, budget, the same days, a request that waits, too few new labels | the ledger row names every reason |
 | outcome `DATA_QUALITY` | the data is bad, so no retrain is asked for | `quality.json` in the run's folder; mend the data; see `<use case>_ingest` |
 | outcome `INSUFFICIENT` | too few rows in the newest window | a longer `monitoring.window_days` in the spec |

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
+from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -91,28 +91,15 @@ def register(engine: Engine, client: MlflowClient, submission: Submission, check
     damaged. Raises ``Irreproducible`` when that version holds another model.
     """
     with hold(engine, f"register {submission.name}", UPLOAD_SECONDS):
-        return _register(client, submission, check)
-
-
-@patient
-def _register(client: MlflowClient, new: Submission, check: Check) -> str:
-    _ensure_model(client, new)
-    same = client.search_model_versions(f"name = '{new.name}' and tags.fingerprint = '{new.tags['fingerprint']}'")
-    if same:
-        _require_same_model(same[0], new)
-        _mend(client, _model_id(same[0]), new.package, check)
-        return str(same[0].version)
-    model_id = _new_model(client, new)
-    _upload(client, model_id, new.package, check)
-    client.finalize_logged_model(model_id, LoggedModelStatus.READY)
-    client.log_outputs(new.run, [LoggedModelOutput(model_id, step=0)])
-    reach("versions.ready")
-    source, description = f"models:/{model_id}", new.description
-    made = client.create_model_version(
-        new.name, source, new.run, new.tags, model_id=model_id, description=description, await_creation_for=0
-    )
-    reach("versions.registered")
-    return str(made.version)
+        _ensure_model(client, submission)
+        known = _with_fingerprint(client, submission)
+        if known is not None:
+            _require_same_model(known, submission)
+            _mend(client, _model_id(known), submission.package, check)
+            return str(known.version)
+        model_id = _new_model(client, submission)
+        _upload(client, model_id, submission.package, check)
+        return _make_version(client, submission, model_id)
 
 
 def _require_same_model(version: ModelVersion, new: Submission) -> None:
@@ -124,9 +111,11 @@ def _require_same_model(version: ModelVersion, new: Submission) -> None:
         )
 
 
-@patient
 def fetch(client: MlflowClient, name: str, version: str, cache: Path) -> LoadedModel:
-    """The model of ``version``, from ``cache`` or downloaded into it. Raises ``PackageRefused`` when it is damaged."""
+    """The model of ``version``, from ``cache`` or downloaded into it.
+
+    Raises ``PackageRefused`` when it is damaged or gone.
+    """
     local = folder(cache, name, version)
     if local.is_dir():
         try:
@@ -134,7 +123,7 @@ def fetch(client: MlflowClient, name: str, version: str, cache: Path) -> LoadedM
         except PackageRefused:
             shutil.rmtree(local)  # the copy here is damaged; the registry's own may be whole
     local.parent.mkdir(parents=True, exist_ok=True)
-    with _downloaded(client, _model_id(client.get_model_version(name, version)), local.parent) as downloaded:
+    with _downloaded(client, _model_id(_version(client, name, version)), local.parent) as downloaded:
         model = load(downloaded)
         try:
             downloaded.rename(local)
@@ -149,6 +138,7 @@ def folder(cache: Path, name: str, version: str) -> Path:
     return cache / name / version
 
 
+@patient
 def _ensure_model(client: MlflowClient, new: Submission) -> None:
     try:
         client.create_registered_model(new.name, description=new.about)
@@ -157,10 +147,48 @@ def _ensure_model(client: MlflowClient, new: Submission) -> None:
             raise
 
 
+@patient
+def _with_fingerprint(client: MlflowClient, new: Submission) -> ModelVersion | None:
+    same = client.search_model_versions(f"name = '{new.name}' and tags.fingerprint = '{new.tags['fingerprint']}'")
+    return same[0] if same else None
+
+
+@patient
+def _make_version(client: MlflowClient, new: Submission, model_id: str) -> str:
+    """Show the logged model on the page of its run and make it a version, if it is none yet."""
+    client.finalize_logged_model(model_id, LoggedModelStatus.READY)
+    outputs = client.get_run(new.run).outputs
+    if outputs is None or model_id not in [output.model_id for output in outputs.model_outputs]:
+        client.log_outputs(new.run, [LoggedModelOutput(model_id, step=0)])
+    reach("versions.ready")
+    made = _with_fingerprint(client, new) or client.create_model_version(
+        new.name,
+        f"models:/{model_id}",
+        new.run,
+        new.tags,
+        model_id=model_id,
+        description=new.description,
+        await_creation_for=0,
+    )
+    reach("versions.registered")
+    return str(made.version)
+
+
+@patient
+def _version(client: MlflowClient, name: str, version: str) -> ModelVersion:
+    try:
+        return client.get_model_version(name, version)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise PackageRefused(f"version {version} of {name} is no longer in the registry") from error
+
+
 def _model_id(version: ModelVersion) -> str:
     return str(version.source).removeprefix("models:/")
 
 
+@patient
 def _new_model(client: MlflowClient, new: Submission) -> str:
     """A logged model to upload into; those that an earlier try left without a version are deleted."""
     experiment = experiment_id(client, new.name)
@@ -172,7 +200,7 @@ def _new_model(client: MlflowClient, new: Submission) -> str:
 
 
 def _upload(client: MlflowClient, model_id: str, package: Path, check: Check) -> None:
-    client.log_model_artifacts(model_id, str(package))
+    patient(client.log_model_artifacts)(model_id, str(package))
     reach("versions.uploaded")
     with _downloaded(client, model_id, package.parent) as arrived:
         check(arrived)
@@ -191,6 +219,17 @@ def _mend(client: MlflowClient, model_id: str, package: Path, check: Check) -> N
 def _downloaded(client: MlflowClient, model_id: str, beside: Path) -> Iterator[Path]:
     """The package of a logged model in a temporary folder in ``beside``."""
     with tempfile.TemporaryDirectory(dir=beside, prefix=".") as temporary:
-        # By its location: through its `models:` URI MLflow adds a file of its own, which no manifest lists.
-        location = client.get_logged_model(model_id).artifact_location
-        yield Path(download_artifacts(artifact_uri=location, dst_path=temporary))
+        yield _download(client, model_id, temporary)
+
+
+@patient
+def _download(client: MlflowClient, model_id: str, target: str) -> Path:
+    # By its location: through its `models:` URI MLflow adds a file of its own, which no manifest lists.
+    location = client.get_logged_model(model_id).artifact_location
+    try:
+        return Path(download_artifacts(artifact_uri=location, dst_path=target))
+    except MlflowException as error:
+        if not list_artifacts(artifact_uri=location):
+            raise PackageRefused(f"{location}: the package is gone from the artifact store") from error
+        # It does not say where to, and it may be the disk here that is full.
+        raise MlflowException(f"{target}: {error}") from error

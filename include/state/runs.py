@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, and_, select, update
 from include.state import database as db
 
 Kind = Literal["ingest", "retrain", "monitor"]
+ENABLED, DRY_RUN = "enabled", "dry_run"
 BACKFILL = "backfill"
 """The type of a run that runs beside others of its DAG."""
 
@@ -23,7 +24,7 @@ class Run:
     kind: Kind
     run_id: str
     as_of: str
-    run_mode: str = "enabled"
+    run_mode: str = ENABLED
     reason: str = ""
 
 

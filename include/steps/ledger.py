@@ -19,7 +19,7 @@ from include.settings import Settings
 from include.spec import UseCase
 from include.state import requests, runs
 from include.state.database import connect
-from include.state.runs import BACKFILL, Kind, Run
+from include.state.runs import BACKFILL, DRY_RUN, ENABLED, Kind, Run
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,6 @@ P = ParamSpec("P")
 Record = dict[str, Any]
 
 PARAMETERS = frozenset({"as_of", "reason", "run_mode"})
-ENABLED, DRY_RUN = "enabled", "dry_run"
 ASSET_TRIGGERED = "asset_triggered"
 LONGEST_REASON = 500
 
@@ -47,6 +46,11 @@ class Work:
         folder = self.settings.run_folder(self.run.use_case, f"{self.run.kind}-{self.run.run_id}")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    @property
+    def models(self) -> Path:
+        """Where packages of registered versions are kept on this machine."""
+        return self.settings.home / "models"
 
 
 def work_of(run: Record) -> Work:

@@ -15,7 +15,7 @@ from include.data.calendar import midnight
 from include.data.window import OBSERVED, Lake
 from include.errors import DataRejected, NothingToDo
 from include.features import build as features
-from include.files import write_text
+from include.files import read_json, write_text
 from include.monitoring import drift as drifting
 from include.monitoring import policy, quality, windows
 from include.monitoring.baseline import SCORE, Baseline, sample
@@ -78,7 +78,7 @@ def draw_report(work: Work, record: Record) -> Record:
     """Draw Evidently's report of the newest window, of every column that was judged."""
     from include.monitoring import report  # Evidently takes seconds to import; only this step needs it
 
-    newest = json.loads((work.folder / VERDICT).read_text(encoding="utf-8"))[0]
+    newest = read_json(work.folder / VERDICT)[0]
     verdicts = [drifting.ColumnVerdict(**column) for column in newest["columns"]]
     left_out = [verdict.name for verdict in verdicts if not verdict.judged]
     if left_out:
@@ -148,15 +148,14 @@ def request_retrain(work: Work, record: Record) -> Record:
 
 def _champion_version(work: Work) -> str:
     client = tracking.connect(work.settings.mlflow_uri)
-    promotion.reconcile(work.engine, client, work.run.use_case)
-    version = versions.alias(client, work.run.use_case)
+    version = promotion.sound_champion(work.engine, client, work.run, work.models)
     if version is None:
         raise NothingToDo("NO_CHAMPION", f"nothing is in production yet; run {work.run.use_case}_retrain")
     return version
 
 
 def _champion(work: Work, version: str) -> tuple[LoadedModel, Baseline]:
-    cache, name = work.settings.home / "models", work.run.use_case
+    cache, name = work.models, work.run.use_case
     try:
         model = versions.fetch(tracking.connect(work.settings.mlflow_uri), name, version, cache)
     except PackageRefused as refusal:
@@ -238,8 +237,9 @@ def _unhelped(work: Work, last: requests.Request, drifted: list[str]) -> bool:
     """Whether the last request was answered, and no champion was made since that knows more of these columns."""
     if last.outcome is None or not set(drifted) & set(last.columns):
         return False
+    # By run and ``as_of``, since a clock that was put right in between would turn their order around.
     history = promotions.history(work.engine, work.run.use_case)
-    return not any((promotion.done_at or "") > last.requested_at for promotion in history)
+    return not any(made.run_id == last.claimed_by or made.as_of > last.as_of for made in history)
 
 
 def _new_labels(work: Work, record: Record) -> int:

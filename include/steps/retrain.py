@@ -25,7 +25,7 @@ from include.evaluation import figures, gate
 from include.evaluation.leakage import column_roc_auc
 from include.evaluation.metrics import Metrics, evaluate
 from include.features import build as features
-from include.files import whole, write_text
+from include.files import read_json, read_parquet, write_parquet, write_text
 from include.monitoring.baseline import Baseline, make_baseline
 from include.registry import promotion, tracking, versions
 from include.registry.promotion import Candidacy, ChampionChanged
@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 PUBLISH_SECONDS = 600.0
 SAMPLE_ROWS = 100
 INGREDIENTS = "ingredients.json"
+HOLDOUT_SCORES = "holdout_scores.parquet"
 TRAIN, HOLDOUT = "<", ">="
 """The two parts of a run's rows, by how their days compare with the first day of the hold-out."""
 ROW_GROUP = 100_000
@@ -96,7 +97,7 @@ def validate_window(work: Work, record: Record) -> Record:
 @step
 def build_features(work: Work, record: Record) -> Record:
     """Add what is missing to the feature store and write the labelled matrix of this run."""
-    labelled = pd.read_parquet(record["window"])
+    labelled = read_parquet(Path(record["window"]))
     parts = splitting.split(labelled, work.spec.training.split)
     splitting.require_new_ids(labelled[work.spec.id], parts, work.spec.training.split)
     version = features.feature_version(work.spec)
@@ -122,8 +123,7 @@ def compare_with_last_training(work: Work, record: Record) -> Record:
     fingerprint = made_of.fingerprint
     client = tracking.connect(work.settings.mlflow_uri)
     _end_left_open(work, client)
-    promotion.reconcile(work.engine, client, work.run.use_case)
-    champion = versions.alias(client, work.run.use_case)
+    champion = promotion.sound_champion(work.engine, client, work.run, work.models)
     _end_if_unchanged(work, fingerprint, champion)
     tags = {
         "as_of": work.run.as_of,
@@ -188,8 +188,7 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
         "dummy": evaluate(labels, np.full(len(labels), train_labels.mean())),
     }
     obstacle = _score_champion(work, record, matrix, labels, scores, metrics)
-    with whole(work.folder / "holdout_scores.parquet") as path:
-        pd.DataFrame(scores).to_parquet(path, index=False)
+    write_parquet(work.folder / HOLDOUT_SCORES, pd.DataFrame(scores))
     target = work.spec.target
     classes = (f"{target.column}: {target.negative}", f"{target.column}: {target.positive}")
     on = f"hold-out rows from {record['holdout_from']} on"
@@ -286,15 +285,15 @@ def promote(work: Work, record: Record) -> Record:
 def _champion_baseline(work: Work) -> Baseline | None:
     """What the champion was trained on; None without a champion, or when its package is damaged."""
     client = tracking.connect(work.settings.mlflow_uri)
-    version = versions.alias(client, work.run.use_case)
+    version = promotion.sound_champion(work.engine, client, work.run, work.models)
     if version is None:
         return None
     try:
-        versions.fetch(client, work.run.use_case, version, work.settings.home / "models")
+        versions.fetch(client, work.run.use_case, version, work.models)
     except package.PackageRefused as refusal:
         log.warning("no shift guard: champion %s is damaged: %s", version, refusal)
         return None
-    return Baseline.load(versions.folder(work.settings.home / "models", work.run.use_case, version))
+    return Baseline.load(versions.folder(work.models, work.run.use_case, version))
 
 
 def _source_uri(work: Work) -> str:
@@ -310,15 +309,14 @@ def _publication(work: Work, record: Record) -> Publication:
 
 def _write(frame: pd.DataFrame, path: Path) -> str:
     """Keep ``frame`` for the later steps of this run."""
-    with whole(path) as temporary:
-        frame.to_parquet(temporary, index=False, row_group_size=ROW_GROUP)
+    write_parquet(path, frame, row_group_size=ROW_GROUP)
     return str(path)
 
 
 def _read(path: str, record: Record, part: str, columns: list[str] | None = None) -> pd.DataFrame:
     """The rows of one part of the window or the matrix, oldest first."""
     observed = KEY_OBSERVED if path == record["matrix"] else OBSERVED
-    return pd.read_parquet(path, columns=columns, filters=[(observed, part, midnight(record["holdout_from"]))])
+    return read_parquet(Path(path), columns=columns, filters=[(observed, part, midnight(record["holdout_from"]))])
 
 
 def _inputs(work: Work, record: Record, part: str) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
@@ -396,7 +394,7 @@ def _provenance(
         trained_from=observed.min().date().isoformat(),
         trained_until=(observed.max().date() + timedelta(days=1)).isoformat(),
         feature_version=record["feature_version"],
-        ingredients=Ingredients.model_validate_json((work.folder / INGREDIENTS).read_bytes()),
+        ingredients=Ingredients.model_validate(read_json(work.folder / INGREDIENTS)),
     )
 
 
@@ -429,10 +427,10 @@ def _as_provenance(model: package.LoadedModel) -> package.Provenance:
 
 def _package_files(work: Work, record: Record) -> dict[str, bytes]:
     """What goes into the package beside the model: signature, baseline, verdict and spec."""
-    rows = pd.read_parquet(record["window"])
+    rows = read_parquet(Path(record["window"]))
     # Scores of rows that the model was fitted on are too sure of themselves to compare live scores with.
     scores = np.full(len(rows), np.nan)
-    on_holdout = pd.read_parquet(work.folder / "holdout_scores.parquet")["challenger"]
+    on_holdout = read_parquet(work.folder / HOLDOUT_SCORES)["challenger"]
     scores[(rows[OBSERVED] >= midnight(record["holdout_from"])).to_numpy()] = on_holdout
     baseline = work.folder / "baseline"
     made = make_baseline(rows, scores, rows[LABEL].to_numpy(), work.spec, work.spec.training.seed)
@@ -444,7 +442,7 @@ def _package_files(work: Work, record: Record) -> dict[str, bytes]:
     described = {"flavors": {"skops": {"data": "model.skops"}}, "signature": signature.to_dict()}
     return {
         "MLmodel": json.dumps(described, indent=2).encode(),  # JSON is YAML
-        "verdict.json": (work.folder / "verdict.json").read_bytes(),
+        "verdict.json": json.dumps(read_json(work.folder / "verdict.json"), sort_keys=True).encode(),
         "spec.yaml": (work.spec.folder / "spec.yaml").read_bytes(),
         "features.py.txt": features.source_path(work.spec).read_bytes(),
         **{path.name: path.read_bytes() for path in sorted(baseline.iterdir())},
@@ -464,7 +462,7 @@ def _score_champion(
         return None
     client = tracking.connect(work.settings.mlflow_uri)
     try:
-        champion = versions.fetch(client, work.run.use_case, record["champion"], work.settings.home / "models")
+        champion = versions.fetch(client, work.run.use_case, record["champion"], work.models)
     except package.PackageRefused as refusal:
         return gate.Reason("CHAMPION_DAMAGED", str(refusal))
     until, holdout_from = champion.manifest.trained_until, record["holdout_from"]

@@ -135,6 +135,7 @@ def test_an_open_intent_is_reconciled(settings: Settings):
     engine = connect(settings.state_url)
     values = {"previous_version": None, "model_sha256": "m", "fingerprint": "f", "data_version": "d", "as_of": FIRST}
     promotions.intend(engine, use_case="churn", run_id="r", version="9", metrics={}, reasons=[], fence=1, **values)
-    promotion.reconcile(engine, tracking.connect(settings.mlflow_uri), "churn")
+    run = runs.Run("churn", "monitor", "m", FIRST)
+    assert promotion.sound_champion(engine, tracking.connect(settings.mlflow_uri), run, settings.home) is None
     assert promotions.open_intents(engine, "churn") == []
     assert promotions.champion(engine, "churn") is None

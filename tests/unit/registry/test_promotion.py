@@ -12,7 +12,7 @@ from include.registry.promotion import Candidacy, ChampionChanged
 from include.settings import Settings
 from include.state import promotions
 from include.state.database import connect
-from tests.unit.registry.conftest import Trained
+from tests.unit.registry.conftest import RUN, Trained
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_an_intent_whose_promoter_died_is_reconciled(
 
     serving = second if alias_moved else first
     if who == "a monitor":
-        promotion.reconcile(engine, client, "churn")
+        assert promotion.sound_champion(engine, client, RUN, settings.home / "models") == serving
     elif who == "the next promoter":
         promotion.promote(engine, client, "churn", candidacy(third, serving))
         serving = third
