@@ -20,6 +20,7 @@ ALARMS, A_DAY, COOL_DOWN, WINDOW = 100, 4, 3, 3
 COLUMNS = ("tenure", "MonthlyCharges", "Contract", "Partner", "gender", "PhoneService", "TechSupport", "StreamingTV")
 
 
+@pytest.mark.thorough
 def test_f33_a_hundred_alarms_are_one_retrain_per_cool_down(make_loop, monkeypatch: pytest.MonkeyPatch):
     """Four alarms a day for 25 days, in turn of all columns: what a retrain did not help against is held anyway."""
     loop: Loop = make_loop("alarmed", cooldown_hours=24 * COOL_DOWN, max_retrains_per_30d=ALARMS)

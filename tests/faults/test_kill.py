@@ -38,13 +38,10 @@ INSIDE = {
 
 
 def cases(kind: str, step: str) -> list[Any]:
-    """The points of a step, and at last the retry that is let live."""
+    """The points of a step, in the order in which it comes by them, and at last the retry that is let live."""
     name = step.split()[0]
-    inside, around = INSIDE.get(name, ()), [f"{kind}.{name}.start", f"{kind}.{name}.return"]
-    return [
-        *thorough(*((kind, step, point) for point in around)),
-        *((kind, step, point) for point in (*inside, RETRY)),
-    ]
+    start, *inside, end = ((kind, step, point) for point in (f"{kind}.{name}.start", *INSIDE.get(name, ()), RETRY))
+    return [*thorough(start), *inside, *thorough((kind, step, f"{kind}.{name}.return")), end]
 
 
 CASES = [case for kind, steps in STEPS.items() for step in steps for case in cases(kind, step)]

@@ -1,10 +1,11 @@
-"""F16 to F18, F20, F21, F36: MLflow is away, answers badly, loses an answer or a file, in every call of a retrain."""
+"""F16 to F18, F20, F21, F32, F36: MLflow is away, answers badly, loses answers or files, in each call of a retrain."""
 
 from __future__ import annotations
 
 import math
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from include.registry import patience, promotion, tracking, versions
+from include.registry.promotion import ChampionChanged
 from include.settings import Settings
 from include.state import promotions, runs
 from include.state.database import connect
@@ -60,7 +62,7 @@ AWAY = Fault("refuse", 503)
     [
         (AWAY, 0.05),
         (LOST, 0.05),
-        *thorough((BUSY, 0.2), (BROKEN, 0.2), (AWAY, 1.0), (LOST, 1.0), (CUT, 1.0)),
+        *thorough((BUSY, 0.1), (BROKEN, 0.1), (CUT, 0.2), (AWAY, 1.0), (LOST, 1.0)),
     ],
     ids=lambda value: f"{value.kind}-{value.status}" if isinstance(value, Fault) else f"{value:.0%}",
 )
@@ -132,6 +134,7 @@ def test_f16_mlflow_away_is_a_bounded_failure_and_the_next_run_is_whole(home: Ho
     check(home.settings, home.use_case)
 
 
+@pytest.mark.thorough
 def test_f17_f18_a_whole_retrain_through_a_bad_line(home: Home, proxy: Proxy, chance: random.Random):
     assert DagRun(home, "ingest", "i1").finish() == "PUBLISHED"
     proxy.plan, done = at_random(chance, 0.1)
@@ -168,14 +171,16 @@ def test_f20_an_upload_that_never_arrives_whole_is_never_registered(
 
 
 GAPS = [
-    "versions.created",
     "versions.uploaded",
-    "versions.ready",
-    "versions.registered",
-    "versions.aliased",
-    "promotion.intended",
     "promotion.moved",
-    "promotion.done",
+    *thorough(
+        "versions.created",
+        "versions.ready",
+        "versions.registered",
+        "versions.aliased",
+        "promotion.intended",
+        "promotion.done",
+    ),
 ]
 
 
@@ -199,6 +204,21 @@ def test_f21_a_kill_in_a_gap_is_finished_or_undone(gap: str, who: str, home: Hom
     assert versions.alias(client, home.use_case) == "2"
     assert [p.version for p in promotions.history(engine, home.use_case)] == ["2", "1"]
     assert left_in_mlflow(client, home.use_case)["versions"] == 2
+
+
+def test_f32_of_two_promotions_at_once_one_wins_and_the_other_was_compared_in_vain(trained, mlflow_server, tmp_path):
+    settings, name = settings_of(tmp_path / "home", mlflow_server), tmp_path.name
+    both = [Retrain(name, trained.folder, f"r{letter}", letter * 64) for letter in "ab"]
+    for retrain in both:
+        retrain.register(settings, settings.mlflow_uri)
+    with ThreadPoolExecutor(len(both)) as threads:
+        errors = [threads.submit(retrain.promote, settings, settings.mlflow_uri) for retrain in both]
+        refused = [found for promotion in errors if (found := promotion.exception())]
+    assert [type(found) for found in refused] == [ChampionChanged]
+    for retrain in both:
+        retrain.close(settings, settings.mlflow_uri)
+    assert len(promotions.history(connect(settings.state_url), name)) == 1
+    check(settings, name)
 
 
 def flip_a_bit(package: Path) -> None:

@@ -1,0 +1,115 @@
+"""One stack with the real scheduler for all tests that need one; its DAGs are the project's, with less patience."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from include.failpoints import VARIABLE
+from include.settings import PROJECT, Settings
+from include.stack.airflow_api import AirflowApi
+from include.stack.home import prepare_home
+from include.stack.processes import start, stop
+from include.state import runs
+from include.state.database import connect
+from include.state.runs import LedgerRow
+from tests.bench.stack import free_port
+from tests.faults.home import DagRun, Home
+from tests.faults.zygote import Zygote
+
+IMPATIENCE = """
+DEFAULT_ARGS |= {"retries": 1, "retry_delay": timedelta(seconds=1), "execution_timeout": timedelta(seconds=20)}
+"""
+NEVER = "0 0 29 2 *"
+TODAY = datetime.now(UTC).date().isoformat()
+
+
+@dataclass(frozen=True)
+class Stack:
+    settings: Settings
+    zygote: Zygote
+    armed: Path
+
+    def arm(self, failpoints: str = "") -> None:
+        """From now on these points fail, each as often as it says, in every process of the stack."""
+        shutil.rmtree(self.settings.home / "failpoints", ignore_errors=True)
+        self.armed.write_text(failpoints)
+
+    def reached(self, point: str) -> bool:
+        """Whether a process stands at ``point``, or died there."""
+        return (self.settings.home / "failpoints" / f"{point}.0").exists()
+
+    def home(self, use_case: str) -> Home:
+        """The home of one of its use cases, for steps without the scheduler."""
+        environ = {
+            "MODELOPS_HOME": str(self.settings.home),
+            "MODELOPS_USE_CASES": os.pathsep.join(map(str, self.settings.use_case_folders)),
+            "MODELOPS_MLFLOW_PORT": str(self.settings.mlflow_port),
+        }
+        return Home(self.settings, use_case, environ, self.zygote)
+
+    def row(self, use_case: str, kind: str, run_id: str) -> LedgerRow:
+        """What the ledger says about a run."""
+        found = runs.get(connect(self.settings.state_url), use_case, kind, run_id)  # type: ignore[arg-type]
+        assert found is not None
+        return found
+
+    def run(self, api: AirflowApi, dag_id: str, run_id: str, conf: dict[str, Any], seconds: float = 200) -> str:
+        """Start a run and wait for its end; how it ended."""
+        self.trigger(api, dag_id, run_id, conf)
+        return self.ended(api, dag_id, run_id, seconds)
+
+    def trigger(self, api: AirflowApi, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
+        api.wait_for_dag(dag_id)
+        api.unpause(dag_id)
+        api.trigger(dag_id, run_id, conf)
+
+    def ended(self, api: AirflowApi, dag_id: str, run_id: str, seconds: float = 200) -> str:
+        wait_until(lambda: api.run_end(dag_id, run_id) is not None, seconds, f"{dag_id} {run_id} has not ended")
+        return api.run_state(dag_id, run_id)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, complaint: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{complaint} within {seconds:.0f} s"
+        time.sleep(0.2)
+
+
+@contextmanager
+def started(folder: Path, zygote: Zygote, use_cases: dict[str, dict[str, Any]]) -> Iterator[Stack]:
+    """A stack with these use cases, each with its changes to the spec and with data up to today."""
+    shutil.copytree(PROJECT / "dags", folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    with (folder / "dags" / "boundary.py").open("a") as boundary:
+        boundary.write(IMPATIENCE)
+    never = {"schedules": {"ingest": NEVER, "retrain": NEVER, "monitor": NEVER}}
+    for name, edits in use_cases.items():
+        Home.make(folder, 1, zygote, name, **{**never, **edits})
+    environ = {
+        "MODELOPS_HOME": str(folder / "home"),
+        "MODELOPS_USE_CASES": str(folder / "use_cases"),
+        "MODELOPS_DAGS_FOLDER": str(folder / "dags"),
+        "MODELOPS_AIRFLOW_PORT": str(free_port()),
+        "MODELOPS_MLFLOW_PORT": str(free_port()),
+        VARIABLE: f"@{folder / 'armed'}",
+    }
+    settings = Settings.from_environment(environ)
+    stack = Stack(settings, zygote, folder / "armed")
+    stack.arm()
+    prepare_home(settings)
+    for name in use_cases:
+        assert DagRun(stack.home(name), "ingest", "i1", {"as_of": TODAY}).finish() == "PUBLISHED"
+    try:
+        with patch.dict(os.environ, environ):
+            start(settings)
+        yield stack
+    finally:
+        stop(settings)
