@@ -2,8 +2,8 @@
 ### From a window of data to a champion
 
 Runs daily, by hand, or when a retrain request waits. Validates the training window, builds features, trains one
-candidate per mapped task, selects a challenger by its folds, judges it beside the champion on the same hold-out, and
-registers and promotes it if the gate says `PASS`.
+candidate per mapped task, selects a challenger by its folds, explains it, judges it beside the champion on the same
+hold-out, and registers and promotes it if the gate says `PASS`.
 
 | What you see | What it means | What to do |
 | --- | --- | --- |
@@ -12,6 +12,7 @@ registers and promotes it if the gate says `PASS`.
 | `validate_window` failed | too few rows or labels, stale data, a shift that is implausible, or the same ids in training and hold-out (`SAME_IDS`) | the log names each fault; see `<use case>_ingest` |
 | `compare_with_last_training` skipped, `UNCHANGED` | the same training was judged before; its verdict is in the log | nothing |
 | one `train` failed | that candidate is out; the others go on | its log; the rest of the run is valid |
+| `explain` failed, `AdditivityError` | the explanation does not add up to the scores that it explains, so nothing is judged | the log says by how much; report it with the candidate's kind |
 | `register` failed, `PackageRefused` | what arrived in the registry does not answer sample rows as the trained model does; it is no version | clear the task; if it fails again, compare the installed libraries with those in `manifest.json` |
 | `register` skipped, `LEAKAGE` among the reasons | the model or a single column is too good to be true | look for a column that is known only after the event |
 | `register` skipped | the gate refused (`REFUSED`, `NOT_EVALUATED`) or the run is a `dry_run` | `verdict.json` in MLflow gives every check |
@@ -53,7 +54,8 @@ def make(spec: UseCase) -> None:
         trained = train.partial(record=training).expand(candidate=list(spec.training.candidates))
         challenger = select(trained)
         evaluation = step("retrain.evaluate_challenger", task_id="evaluate")(challenger)
-        verdict = step("retrain.judge", task_id="gate")(evaluation)
+        explained = step("explain.explain_challenger", task_id="explain")(evaluation)
+        verdict = step("retrain.judge", task_id="gate")(explained)
         registered = step("retrain.register")(verdict)
         promoted = step("retrain.promote")(registered)
         promoted >> close_run(spec, "retrain")

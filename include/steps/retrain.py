@@ -24,6 +24,7 @@ from include.errors import DataRejected, NothingToDo
 from include.evaluation import figures, gate
 from include.evaluation.leakage import column_roc_auc
 from include.evaluation.metrics import Metrics, evaluate
+from include.explanation import report
 from include.features import build as features
 from include.files import read_json, read_parquet, write_parquet, write_text
 from include.monitoring.baseline import Baseline, make_baseline
@@ -48,6 +49,7 @@ PUBLISH_SECONDS = 600.0
 SAMPLE_ROWS = 100
 INGREDIENTS = "ingredients.json"
 HOLDOUT_SCORES = "holdout_scores.parquet"
+EXPLANATION = "explanation"
 TRAIN, HOLDOUT = "<", ">="
 """The two parts of a run's rows, by how their days compare with the first day of the hold-out."""
 ROW_GROUP = 100_000
@@ -142,7 +144,7 @@ def compare_with_last_training(work: Work, record: Record) -> Record:
 @step
 def train(work: Work, record: Record, candidate: str) -> Record:
     """Search and fit one candidate on the training rows; its package waits in the run's folder."""
-    frame, labels, observed = _inputs(work, record, TRAIN)
+    frame, labels, observed = inputs(work, record, TRAIN)
     chosen = work.spec.training.candidates[candidate]
     client = tracking.connect(work.settings.mlflow_uri)
     child = tracking.candidate_run(client, work.run, record["mlflow_run"], candidate, {"kind": chosen.kind})
@@ -179,8 +181,8 @@ def select(work: Work, record: Record, trained: list[Record]) -> Record:
 @step
 def evaluate_challenger(work: Work, record: Record) -> Record:
     """Score challenger and champion on the same hold-out rows, and a dummy that knows only the base rate."""
-    train_matrix, train_labels, _ = _inputs(work, record, TRAIN)
-    matrix, labels, _ = _inputs(work, record, HOLDOUT)
+    train_matrix, train_labels, _ = inputs(work, record, TRAIN)
+    matrix, labels, _ = inputs(work, record, HOLDOUT)
     challenger = package.load(Path(record["packages"][record["challenger"]]))
     scores = {"challenger": challenger.score(matrix)}
     metrics = {
@@ -244,7 +246,7 @@ def register(work: Work, record: Record) -> Record:
     with FreshProcess() as fresh:
         model = package.load(Path(record["packages"][record["challenger"]]))
         submission, manifest = _submission(work, record, model)
-        sample = _inputs(work, record, HOLDOUT)[0].head(SAMPLE_ROWS)
+        sample = inputs(work, record, HOLDOUT)[0].head(SAMPLE_ROWS)
         expected = model.score(sample)
         version = versions.register(
             work.engine, client, submission, lambda arrived: require_same(expected, fresh.scores(arrived, sample))
@@ -319,7 +321,7 @@ def _read(path: str, record: Record, part: str, columns: list[str] | None = None
     return read_parquet(Path(path), columns=columns, filters=[(observed, part, midnight(record["holdout_from"]))])
 
 
-def _inputs(work: Work, record: Record, part: str) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
+def inputs(work: Work, record: Record, part: str) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
     """The model inputs of one part, the labels and the times of observation."""
     stored = _read(record["matrix"], record, part)
     return stored[list(work.spec.feature_types)], stored[KEY_LABEL].to_numpy(), stored[KEY_OBSERVED]
@@ -426,7 +428,7 @@ def _as_provenance(model: package.LoadedModel) -> package.Provenance:
 
 
 def _package_files(work: Work, record: Record) -> dict[str, bytes]:
-    """What goes into the package beside the model: signature, baseline, verdict and spec."""
+    """What goes into the package beside the model: signature, baseline, verdict, explanation and spec."""
     rows = read_parquet(Path(record["window"]))
     # Scores of rows that the model was fitted on are too sure of themselves to compare live scores with.
     scores = np.full(len(rows), np.nan)
@@ -446,6 +448,7 @@ def _package_files(work: Work, record: Record) -> dict[str, bytes]:
         "spec.yaml": (work.spec.folder / "spec.yaml").read_bytes(),
         "features.py.txt": features.source_path(work.spec).read_bytes(),
         **{path.name: path.read_bytes() for path in sorted(baseline.iterdir())},
+        **{f"{EXPLANATION}/{name}": content for name, content in report.kept(work.folder / EXPLANATION).items()},
     }
 
 
@@ -477,7 +480,7 @@ def _score_champion(
 
 
 def _other_candidates(work: Work, record: Record) -> dict[str, float]:
-    matrix, labels, _ = _inputs(work, record, HOLDOUT)
+    matrix, labels, _ = inputs(work, record, HOLDOUT)
     others = {name: path for name, path in record["packages"].items() if name != record["challenger"]}
     return {
         name: round(evaluate(labels, package.load(Path(path)).score(matrix)).roc_auc, 5)

@@ -40,6 +40,7 @@ LIMITS = {
     "loop.fresh_s": Limit(240, "s"),
     "loop.again_s": Limit(60, "s"),
     "dags.parse_s": Limit(0.3, "s"),
+    "explain.shap_10k_s": Limit(10, "s"),
 }
 
 

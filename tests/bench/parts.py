@@ -121,6 +121,15 @@ def parsing(folder: Path, say: Say) -> Values:
     return {"dags.parse_s": seconds}
 
 
+def explaining(folder: Path, say: Say) -> Values:
+    """SHAP values of 10,000 rows: for each round those of the kind of candidate that takes longest."""
+    rounds = json.loads(_in_task_environment(folder, "-m", "tests.bench.explanation", str(data.telco(folder))))
+    for number, seconds in enumerate(rounds, start=1):
+        kinds = ", ".join(f"{kind} {one:.2f} s" for kind, one in seconds.items())
+        say(f"round {number}: {kinds}, {load()}")
+    return {"explain.shap_10k_s": [max(seconds.values()) for seconds in rounds]}
+
+
 def load() -> str:
     """The load of the machine, to be seen beside what was measured under it."""
     return f"load {os.getloadavg()[0]:.1f}"
@@ -158,6 +167,7 @@ def _in_task_environment(folder: Path, *arguments: str) -> str:
 
 PARTS = (
     Part(("dags.parse_s",), parsing),
+    Part(("explain.shap_10k_s",), explaining),
     Part(("loop.task_overhead_s", "loop.idle_cpu", "loop.speedup_by_preload"), telco),
     Part(("loop.validation_vs_gx_1m",), validation),
     Part(("loop.ratio_1m", "loop.peak_gb_1m"), many_rows),

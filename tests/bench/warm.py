@@ -86,10 +86,10 @@ def _serve() -> None:
 
 def _timed_steps() -> dict[str, list[float]]:
     """Let every step note its seconds in the mapping that is returned."""
-    from include.steps import ingest, ledger, retrain
+    from include.steps import explain, ingest, ledger, retrain
 
     times: dict[str, list[float]] = {}
-    for module in (ingest, retrain):
+    for module in (ingest, retrain, explain):
         for name, found in vars(module).items():
             if (
                 callable(found)

@@ -30,12 +30,15 @@ STEPS = {
         *(f"train {name}" for name in CANDIDATES),
         "select",
         "evaluate_challenger",
+        "explain_challenger",
         "judge",
         "register",
         "promote",
     ),
     "monitor": ("check_quality", "measure_drift", "draw_report", "decide", "request_retrain"),
 }
+MODULES = {"explain_challenger": "explain"}
+"""Of steps that do not stand in the module of their DAG."""
 TRIES = 3
 ENDS = ("NothingToDo", "DataRejected")
 
@@ -97,7 +100,7 @@ class DagRun:
     def step(self, step: str, **faults: Any) -> Ended:
         """One try of ``step``, with the record of the one before it."""
         name, *further = step.split()
-        call = f"include.steps.{self.kind}:{name}"
+        call = f"include.steps.{MODULES.get(name, self.kind)}:{name}"
         if name == "select":
             trained = [record for step, record in self.records.items() if step.startswith("train ")]
             return self._keep(step, self.home.run(call, trained[0], trained, **faults))

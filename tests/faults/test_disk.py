@@ -67,6 +67,7 @@ WRITES = {
     "validate": "customers.parquet",
     "build_features": "matrix.parquet",
     "evaluate_challenger": "holdout_scores.parquet",
+    "explain_challenger": "explanation.json",
     "judge": "verdict.json",
 }
 
@@ -124,6 +125,8 @@ LOST = {
     "ingredients": ("runs/**/ingredients.json", "retrain", "compare_with_last_training", "train decision_tree"),
     "model": ("runs/**/decision_tree/model.skops", "retrain", "train decision_tree", "judge"),
     "holdout_scores": ("runs/**/holdout_scores.parquet", "retrain", "evaluate_challenger", "register"),
+    "explanation": ("runs/**/explanation.json", "retrain", "explain_challenger", "register"),
+    "background": ("runs/**/background.csv", "retrain", "explain_challenger", "register"),
     "verdict": ("runs/*/*/verdict.json", "retrain", "judge", "register"),
 }
 

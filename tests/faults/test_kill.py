@@ -20,6 +20,7 @@ INSIDE = {
     "compare_with_last_training": ("tracking.created",),
     "train": ("tracking.created", "package.staged", "tracking.logged"),
     "evaluate_challenger": ("write.holdout_scores.parquet",),
+    "explain_challenger": ("write.explanation.json", "tracking.logged"),
     "judge": ("write.verdict.json", "decisions.recorded", "tracking.logged"),
     "register": (
         "package.staged",

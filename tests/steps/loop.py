@@ -40,6 +40,7 @@ def ingest(run_id: str, as_of: str, use_case: str = "churn") -> str:
 def retrain(
     run_id: str, as_of: str | None = FIRST, run_type: str = "manual", use_case: str = "churn", **conf: str
 ) -> str:
+    from include.steps import explain
     from include.steps import retrain as steps
 
     run = open_run("retrain", run_id, conf | ({"as_of": as_of} if as_of else {}), run_type, use_case)
@@ -49,7 +50,8 @@ def retrain(
         trained = [one for name in spec.training.candidates if (one := _try(steps.train, training, name))]
         if not trained:
             return close("retrain", run_id, use_case, failed=["train"])
-        verdict = steps.judge(steps.evaluate_challenger(steps.select(trained[0], trained)))
+        evaluated = steps.evaluate_challenger(steps.select(trained[0], trained))
+        verdict = steps.judge(explain.explain_challenger(evaluated))
         steps.promote(steps.register(verdict))
     return close("retrain", run_id, use_case)
 

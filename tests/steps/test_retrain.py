@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,16 +130,32 @@ def test_a_dry_run_registers_nothing_and_a_real_one_after_it_does(published: Set
 
 
 def test_a_run_that_passed_and_died_is_finished_by_the_next(published: Settings):
+    from include.steps import explain
     from include.steps import retrain as steps
 
     run = open_run("retrain", "r1", {"as_of": FIRST})
     training = steps.compare_with_last_training(steps.build_features(steps.validate_window(run)))
     trained = [steps.train(training, name) for name in CANDIDATES]
-    registered = steps.register(steps.judge(steps.evaluate_challenger(steps.select(trained[0], trained))))
+    evaluated = steps.evaluate_challenger(steps.select(trained[0], trained))
+    registered = steps.register(steps.judge(explain.explain_challenger(evaluated)))
     assert retrain("r2") == "PROMOTED"
     state = use_case_state(published, "churn")
     assert (state["registered_versions"], state["champion"]["version"]) == (1, registered["version"])
     assert row(published).outcome == "FAILED"
+
+
+def test_the_challenger_is_explained_in_mlflow_and_in_its_package(published: Settings):
+    assert retrain("r1") == "PROMOTED"
+    client = tracking.connect(published.mlflow_uri)
+    mlflow_run = row(published).details["mlflow_run"]
+    names = {Path(file.path).name for file in client.list_artifacts(mlflow_run, "explanation")}
+    assert {"explanation.json", "background.csv", "shap_values.parquet", "explained_rows.parquet"} < names
+    assert {"importance.png", "shap_summary.png", "partial_dependence.png", "surrogate.png"} < names
+    versions.fetch(client, "churn", "1", published.home / "models")
+    package = versions.folder(published.home / "models", "churn", "1") / "explanation"
+    kept = json.loads((package / "explanation.json").read_text())
+    assert kept["additivity"]["error"] <= kept["additivity"]["tolerance"]
+    assert kept["background"]["sha256"] == hashlib.sha256((package / "background.csv").read_bytes()).hexdigest()
 
 
 def test_a_cleared_run_with_other_settings_converges(published: Settings, edit_churn):
