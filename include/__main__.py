@@ -62,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument(
         "--package-code", action="store_true", help="run the features.py of the package, if you trust the registry"
     )
+    explain = commands.add_parser("explain", help="say why the champion scores one row as it does")
+    explain.add_argument("name", metavar="NAME")
+    explain.add_argument("--row", required=True, metavar="ROW", help="a .json file with one row, or a published id")
+    explain.add_argument("--lime", action="store_true", help="ask LIME as well")
     return parser
 
 
@@ -97,6 +101,10 @@ def _dispatch(args: argparse.Namespace, settings: Settings) -> int:
             from include.cli.reproduce import reproduce
 
             return reproduce(settings, args.version, args.use_case, args.package_code)
+        case "explain":
+            from include.cli.explain import explain
+
+            return explain(settings, args.name, args.row, local=args.lime)
         case "check":
             from include.cli.check import check
 

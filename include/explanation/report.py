@@ -28,6 +28,8 @@ EXPLAINED_ROWS, SAMPLED_ROWS = 1000, 500
 """Rows that are explained: of a kind that is explained exactly, and of any other."""
 FITTED_ROWS = 5000
 """Training rows whose scores the surrogate learns."""
+FOLDER = "explanation"
+"""Where the files are in a run's folder, in MLflow and in a package."""
 SUMMARY, BACKGROUND = "explanation.json", "background.csv"
 
 

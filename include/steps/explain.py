@@ -8,7 +8,7 @@ from pathlib import Path
 from include.explanation import report
 from include.registry import tracking
 from include.steps.ledger import Record, Work, step
-from include.steps.retrain import EXPLANATION, HOLDOUT, TRAIN, inputs
+from include.steps.retrain import HOLDOUT, TRAIN, inputs
 from include.training import package
 
 log = logging.getLogger(__name__)
@@ -24,12 +24,12 @@ def explain_challenger(work: Work, record: Record) -> Record:
     target = work.spec.target
     paths = report.write(
         explanation,
-        work.folder / EXPLANATION,
+        work.folder / report.FOLDER,
         rows=f"hold-out rows from {record['holdout_from']} on",
         positive=f"{target.column}: {target.positive}",
     )
     client = tracking.connect(work.settings.mlflow_uri)
-    tracking.log(client, record["mlflow_run"], files={EXPLANATION: paths})
+    tracking.log(client, record["mlflow_run"], files={report.FOLDER: paths})
     found = explanation.attributions
     log.info("%s goes by %s first (%s)", record["challenger"], found.names[explanation.order[0]], found.method)
     return {}

@@ -49,7 +49,6 @@ PUBLISH_SECONDS = 600.0
 SAMPLE_ROWS = 100
 INGREDIENTS = "ingredients.json"
 HOLDOUT_SCORES = "holdout_scores.parquet"
-EXPLANATION = "explanation"
 TRAIN, HOLDOUT = "<", ">="
 """The two parts of a run's rows, by how their days compare with the first day of the hold-out."""
 ROW_GROUP = 100_000
@@ -448,7 +447,7 @@ def _package_files(work: Work, record: Record) -> dict[str, bytes]:
         "spec.yaml": (work.spec.folder / "spec.yaml").read_bytes(),
         "features.py.txt": features.source_path(work.spec).read_bytes(),
         **{path.name: path.read_bytes() for path in sorted(baseline.iterdir())},
-        **{f"{EXPLANATION}/{name}": content for name, content in report.kept(work.folder / EXPLANATION).items()},
+        **{f"{report.FOLDER}/{name}": content for name, content in report.kept(work.folder / report.FOLDER).items()},
     }
 
 
