@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from include.evaluation.figures import STYLES
 from include.explanation.importance import DEPENDENCE_ROWS, Dependence, labels_of
 from include.explanation.surrogate import Node, Surrogate
+from include.files import whole
 
 if TYPE_CHECKING:
     from include.explanation.report import Explanation
@@ -59,7 +60,8 @@ def _figure(size: tuple[float, float], title: str) -> Figure:
 
 def _write(figure: Figure, path: Path) -> Path:
     # Without the software's version the same figure is the same file.
-    figure.savefig(path, metadata={"Software": None})
+    with whole(path) as temporary:
+        figure.savefig(temporary, metadata={"Software": None})
     return path
 
 
