@@ -22,9 +22,20 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Scalar = float | int | str | bool | None
-Metric = Literal["roc_auc", "average_precision", "log_loss", "brier", "f1", "precision", "recall", "lift_at_10"]
+Metric = Literal[
+    "roc_auc",
+    "average_precision",
+    "brier",
+    "log_loss",
+    "calibration_error",
+    "f1",
+    "precision",
+    "recall",
+    "lift_at_10",
+    "expected_profit",
+]
 
-LOWER_IS_BETTER = frozenset({"brier", "log_loss"})
+LOWER_IS_BETTER = frozenset({"brier", "log_loss", "calibration_error"})
 RESERVED_COLUMNS = frozenset(
     {"observed_at", "known_at", "as_of", "run_id", "label", "score", "rule", "feature_version"}
 )
@@ -166,32 +177,99 @@ class Training(Frozen):
     candidates: dict[Name, Candidate] = Field(min_length=1)
 
 
+class Decision(Frozen):
+    """What a row is worth, in any one unit, by its label and by whether it was acted on."""
+
+    true_positive: float = 1.0
+    false_positive: float = -1.0
+    false_negative: float = 0.0
+    true_negative: float = 0.0
+
+    @model_validator(mode="after")
+    def _acting_pays_for_the_right_rows(self) -> Self:
+        if self.true_positive <= self.false_negative or self.true_negative <= self.false_positive:
+            raise ValueError(
+                "to act has to be worth more than not to act for a positive row (true_positive, false_negative), and "
+                "less for a negative one (false_positive, true_negative)"
+            )
+        return self
+
+    @property
+    def threshold(self) -> float:
+        """The probability from which on acting is worth more than not acting; 0.5 for the default values.
+
+        C. Elkan, "The Foundations of Cost-Sensitive Learning", IJCAI 2001, equation 2.
+        """
+        right, wrong = self.true_positive - self.false_negative, self.true_negative - self.false_positive
+        return wrong / (wrong + right)
+
+
 class Rule(Frozen):
-    """One line of the gate. ``threshold`` is absolute; ``max_regression`` is against the champion."""
+    """One line of the gate: what the challenger has to reach in one metric.
+
+    ``floor`` is absolute (a ceiling where lower is better). The others hold it against the champion on the same rows:
+    ``min_absolute_change`` and ``min_relative_change`` (a share of the champion's value) ask for a gain of that size
+    that is no chance; ``max_regression`` asks that a loss of that size can be ruled out.
+    """
 
     metric: Metric
     greater_is_better: bool = True
-    threshold: float | None = None
+    floor: float | None = None
+    min_absolute_change: float | None = Field(None, ge=0)
+    min_relative_change: float | None = Field(None, ge=0)
     max_regression: float | None = Field(None, ge=0)
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.threshold is None and self.max_regression is None:
-            raise ValueError("a rule needs 'threshold', 'max_regression' or both")
+        if self.floor is None and self.max_regression is None and not self.asks_for_a_gain:
+            raise ValueError(
+                "a rule needs 'floor', 'min_absolute_change', 'min_relative_change' or 'max_regression', or several"
+            )
         if self.greater_is_better == (self.metric in LOWER_IS_BETTER):
             raise ValueError(
                 f"a rule for {self.metric} needs greater_is_better: {str(not self.greater_is_better).lower()}"
             )
         return self
 
+    @property
+    def asks_for_a_gain(self) -> bool:
+        return self.min_absolute_change is not None or self.min_relative_change is not None
+
+
+class Freshness(Frozen):
+    """When no gain is asked for, and a challenger that is no worse than ``max_regression`` allows may replace the
+    champion: where newer data is worth something by itself.
+    """
+
+    champion_older_than_days: Count | None = None  # its training rows end this long before the run's as_of
+    on_drift: bool = False  # when the monitor asked for the retrain
+
 
 class Gate(Frozen):
+    """``confidence`` is one-sided, of every comparison with the champion.
+
+    The default is more than the usual 95 %: two models of different halves of the same rows differ by more than the
+    hold-out shows, and of such challengers, none of which is better, 95 % lets up to one in ten pass (`make bench`
+    shows how many the default does).
+    """
+
     minimum_rows: Count = 300
     minimum_class_rows: Count = 30
+    confidence: float = Field(0.98, ge=0.8, lt=1)
     beats_dummy_by: float = Field(0.05, ge=0)
     maximum_roc_auc: Fraction = 0.999  # above it the label is taken to have leaked into the features
     maximum_column_roc_auc: Fraction = 0.99  # the same of one feature alone
+    freshness: Freshness = Freshness()
     rules: Many[Rule] = ()
+
+    @model_validator(mode="after")
+    def _a_tie_does_not_promote(self) -> Self:
+        if self.rules and not any(rule.asks_for_a_gain for rule in self.rules):
+            raise ValueError(
+                "one of the rules has to ask for a gain over the champion: min_absolute_change: 0.0 for any gain that "
+                "is no chance; 'freshness' says when none is needed"
+            )
+        return self
 
 
 class Distance(Frozen):
@@ -271,6 +349,7 @@ class UseCase(Frozen):
     features: Features
     limits: Limits = Limits()
     training: Training
+    decision: Decision = Decision()
     gate: Gate
     monitoring: Monitoring = Monitoring()
     retrain_policy: RetrainPolicy = RetrainPolicy()

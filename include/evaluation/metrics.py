@@ -18,6 +18,11 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from include.spec import Decision
+
+DEFAULT = Decision()
+CALIBRATION_BINS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
@@ -30,40 +35,45 @@ class Metrics:
     average_precision: float
     brier: float
     log_loss: float
+    calibration_error: float
+    """Distance of scores from the rate of positives, averaged over rows; see ``calibration_error``."""
     f1: float
     precision: float
     recall: float
     lift_at_10: float
     """Share of positives among the 10 % highest scores, divided by the base rate."""
+    expected_profit: float
+    """Worth of a row, in the unit of the spec's ``decision``, when those that score the threshold are acted on."""
     n: int
     positives: int
     base_rate: float
     threshold: float
-    """The score from which on f1, precision and recall count a row as positive."""
+    """The score from which on f1, precision, recall and the profit count a row as positive."""
 
     def as_dict(self) -> dict[str, float | int]:
         """All fields by name."""
         return asdict(self)
 
 
-def evaluate(labels: np.ndarray, scores: np.ndarray, threshold: float = 0.5) -> Metrics:
+def evaluate(labels: np.ndarray, scores: np.ndarray, decision: Decision = DEFAULT) -> Metrics:
     """Metrics of ``scores`` (probability of the positive class) against ``labels`` (0 or 1), both of shape (rows,).
 
     Raises ``ValueError`` for unequal lengths, other labels, or scores that are not between 0 and 1.
     """
     labels, scores = _checked(labels, scores)
     n, positives = len(labels), int(labels.sum())
-    chosen = (scores >= threshold).astype(int)
+    chosen = (scores >= decision.threshold).astype(int)
     low, high = delong_interval(labels, scores)
     return Metrics(
         **{name: single(name, labels, scores) for name in _OF_SCORES},
         roc_auc_low=low,
         roc_auc_high=high,
         **{name: function(labels, chosen) if n else math.nan for name, function in _OF_CHOICES.items()},
+        expected_profit=float(worth(decision, scores, labels).mean()) if n else math.nan,
         n=n,
         positives=positives,
         base_rate=positives / n if n else math.nan,
-        threshold=threshold,
+        threshold=decision.threshold,
     )
 
 
@@ -104,6 +114,28 @@ def lift(labels: np.ndarray, scores: np.ndarray, share: float = 0.1) -> float:
     return float(found / k / labels.mean())
 
 
+def worth(decision: Decision, scores: np.ndarray, labels: np.ndarray | int) -> np.ndarray:
+    """What each row is worth when every row is acted on whose score is at least the threshold; shape (rows,)."""
+    positive = np.broadcast_to(labels, scores.shape) == 1
+    acted_on = np.where(positive, decision.true_positive, decision.false_positive)
+    left_alone = np.where(positive, decision.false_negative, decision.true_negative)
+    return np.where(scores >= decision.threshold, acted_on, left_alone)
+
+
+def calibration_error(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Expected calibration error in ten bins of equal width: 0 (scores are rates) to 1.
+
+    M. P. Naeini, G. Cooper, M. Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015.
+    """
+    gaps = np.bincount(calibration_bin(scores), weights=labels - scores, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(scores))
+
+
+def calibration_bin(scores: np.ndarray) -> np.ndarray:
+    """The bin of each score, from 0 on."""
+    return np.minimum((scores * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+
+
 def _checked(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if labels.shape != scores.shape or labels.ndim != 1:
@@ -123,6 +155,7 @@ _OF_SCORES: dict[str, tuple[_Function, frozenset[int]]] = {
     "average_precision": (average_precision_score, _POSITIVE),
     "brier": (brier_score_loss, _ANY),
     "log_loss": (lambda labels, scores: log_loss(labels, scores, labels=[0, 1]), _ANY),
+    "calibration_error": (calibration_error, _ANY),
     "lift_at_10": (lift, _POSITIVE),
 }
 _OF_CHOICES: dict[str, _Function] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from include.data.window import AS_OF, LABEL, OBSERVED, Lake, window_start
 from include.errors import DataRejected, NothingToDo
 from include.evaluation import figures, gate
 from include.evaluation.leakage import column_roc_auc
-from include.evaluation.metrics import Metrics, evaluate
+from include.evaluation.metrics import Metrics, evaluate, single
+from include.evaluation.resampling import Resamples, resample
 from include.explanation import report
 from include.features import build as features
 from include.files import read_json, read_parquet, write_parquet, write_text
@@ -31,7 +32,7 @@ from include.monitoring.baseline import Baseline, make_baseline
 from include.registry import promotion, tracking, versions
 from include.registry.promotion import Candidacy, ChampionChanged
 from include.spec import LOWER_IS_BETTER
-from include.state import decisions, promotions, publications, runs
+from include.state import decisions, promotions, publications, requests, runs
 from include.state import sources as source_rows
 from include.state.lock import hold
 from include.state.publications import Publication
@@ -185,11 +186,15 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
     challenger = package.load(Path(record["packages"][record["challenger"]]))
     scores = {"challenger": challenger.score(matrix)}
     metrics = {
-        "challenger": evaluate(labels, scores["challenger"]),
-        "dummy": evaluate(labels, np.full(len(labels), train_labels.mean())),
+        "challenger": evaluate(labels, scores["challenger"], work.spec.decision),
+        "dummy": evaluate(labels, np.full(len(labels), train_labels.mean()), work.spec.decision),
     }
-    obstacle = _score_champion(work, record, matrix, labels, scores, metrics)
-    write_parquet(work.folder / HOLDOUT_SCORES, pd.DataFrame(scores))
+    champion = _load_champion(work, record, matrix)
+    scored = champion if isinstance(champion, package.LoadedModel) else None
+    if scored:
+        scores["champion"] = scored.score(matrix)
+        metrics["champion"] = evaluate(labels, scores["champion"], work.spec.decision)
+    write_parquet(work.folder / HOLDOUT_SCORES, pd.DataFrame({KEY_LABEL: labels, **scores}))
     target = work.spec.target
     classes = (f"{target.column}: {target.negative}", f"{target.column}: {target.positive}")
     on = f"hold-out rows from {record['holdout_from']} on"
@@ -197,7 +202,8 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
     return {
         "metrics": {name: found.as_dict() for name, found in metrics.items()},
         "column_roc_auc": column_roc_auc(train_matrix, train_labels, matrix, labels),
-        "obstacle": obstacle and {"code": obstacle.code, "message": obstacle.message},
+        "champion_trained_until": scored.manifest.trained_until if scored else None,
+        "obstacle": asdict(champion) if isinstance(champion, gate.Reason) else None,
     }
 
 
@@ -206,17 +212,17 @@ def judge(work: Work, record: Record) -> Record:
     """Form the verdict, write it as an artifact, and only then look at the other candidates' hold-out figures."""
     metrics = {name: Metrics(**values) for name, values in record["metrics"].items()}
     obstacle = record["obstacle"] and gate.Reason(**record["obstacle"])
-    verdict = gate.judge(
-        metrics["challenger"],
-        metrics.get("champion"),
-        metrics["dummy"],
-        work.spec.gate,
+    evidence = gate.Evidence(
+        challenger=metrics["challenger"],
+        champion=metrics.get("champion"),
+        dummy=metrics["dummy"],
+        resamples=_resamples(work),
         column_roc_auc=record["column_roc_auc"],
-        not_evaluated=obstacle,
     )
+    verdict = gate.judge(evidence, work.spec.gate, no_gain_needed=_freshness(work, record), not_evaluated=obstacle)
     write_text(work.folder / "verdict.json", verdict.to_json())
     reasons = [f"{reason.code}: {reason.message}" for reason in verdict.reasons]
-    evidence = {
+    facts = {
         "fingerprint": record["fingerprint"],
         "champion": record["champion"],
         "challenger": record["challenger"],
@@ -224,7 +230,7 @@ def judge(work: Work, record: Record) -> Record:
         "holdout_from": record["holdout_from"],
         "others": _other_candidates(work, record),
     }
-    decisions.record(work.engine, work.run, "gate", verdict.outcome.value, reasons, evidence)
+    decisions.record(work.engine, work.run, "gate", verdict.outcome.value, reasons, facts)
     runs.record(work.engine, work.run, None, verdict=verdict.outcome.value, metrics=record["metrics"])
     _log_evaluation(work, record, verdict)
     log.info("gate: %s", verdict.summary)
@@ -451,15 +457,8 @@ def _package_files(work: Work, record: Record) -> dict[str, bytes]:
     }
 
 
-def _score_champion(
-    work: Work,
-    record: Record,
-    matrix: pd.DataFrame,
-    labels: np.ndarray,
-    scores: dict[str, np.ndarray],
-    metrics: dict[str, Metrics],
-) -> gate.Reason | None:
-    """Add the champion's scores and metrics; return why it cannot be judged on these rows, if so."""
+def _load_champion(work: Work, record: Record, matrix: pd.DataFrame) -> package.LoadedModel | gate.Reason | None:
+    """The champion, if there is one, or why it cannot be judged on the rows of ``matrix``."""
     if record["champion"] is None:
         return None
     client = tracking.connect(work.settings.mlflow_uri)
@@ -473,16 +472,36 @@ def _score_champion(
         return gate.Reason("CHAMPION_SAW_HOLDOUT", message)
     if missing := sorted(set(champion.manifest.feature_types) - set(matrix.columns)):
         return gate.Reason("CHAMPION_CANNOT_SCORE", f"version {record['champion']} needs {', '.join(missing)}")
-    scores["champion"] = champion.score(matrix)
-    metrics["champion"] = evaluate(labels, scores["champion"])
-    return None
+    return champion
+
+
+def _resamples(work: Work) -> Resamples:
+    """The rules' figures of challenger and champion on resamples of the hold-out."""
+    scores = {str(name): column.to_numpy() for name, column in read_parquet(work.folder / HOLDOUT_SCORES).items()}
+    labels = scores.pop(KEY_LABEL)
+    rules = gate.rule_metrics(work.spec.gate)
+    return resample(labels, scores, rules, work.spec.decision, seed=work.spec.training.seed)
+
+
+def _freshness(work: Work, record: Record) -> str:
+    """Why a challenger need not be better than the champion this time, if so; see ``gate.freshness`` of the spec."""
+    freshness = work.spec.gate.freshness
+    if freshness.on_drift and requests.claimed(work.engine, work.run.use_case, work.run.run_id):
+        return "the monitor asked for this retrain: no gain needed, newer data is worth something (gate.freshness)"
+    trained_until = record["champion_trained_until"]
+    if trained_until is None or freshness.champion_older_than_days is None:
+        return ""
+    age = (date.fromisoformat(work.run.as_of) - date.fromisoformat(trained_until)).days
+    if age <= freshness.champion_older_than_days:
+        return ""
+    return f"the champion's training rows end {age} days ago: no gain needed (gate.freshness)"
 
 
 def _other_candidates(work: Work, record: Record) -> dict[str, float]:
     matrix, labels, _ = inputs(work, record, HOLDOUT)
     others = {name: path for name, path in record["packages"].items() if name != record["challenger"]}
     return {
-        name: round(evaluate(labels, package.load(Path(path)).score(matrix)).roc_auc, 5)
+        name: round(single("roc_auc", labels, package.load(Path(path)).score(matrix)), 5)
         for name, path in others.items()
     }
 

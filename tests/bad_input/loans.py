@@ -58,7 +58,11 @@ SPEC = {
         "split": {"folds": 2},
         "candidates": {"line": {"kind": "logistic_regression", "search": {"C": [1.0]}}},
     },
-    "gate": {"minimum_rows": 100, "minimum_class_rows": 20, "rules": [{"metric": "roc_auc", "threshold": 0.6}]},
+    "gate": {
+        "minimum_rows": 100,
+        "minimum_class_rows": 20,
+        "rules": [{"metric": "roc_auc", "floor": 0.6, "min_absolute_change": 0.0}],
+    },
     "monitoring": {"minimum_rows": 50},
 }
 

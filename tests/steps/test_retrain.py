@@ -39,7 +39,7 @@ def with_candidates(**candidates: dict[str, Any]) -> Any:
 def hopeless(spec: dict[str, Any]) -> None:
     """A gate that nothing passes."""
     quick(spec)
-    spec["gate"]["rules"] = [{"metric": "roc_auc", "threshold": 0.99}]
+    spec["gate"]["rules"] = [{"metric": "roc_auc", "floor": 0.99, "min_absolute_change": 0.0}]
 
 
 @pytest.fixture

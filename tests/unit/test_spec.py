@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from include.settings import PROJECT
-from include.spec import Rule, SpecError, UseCase, discover, find, load
+from include.spec import Metric, Rule, SpecError, UseCase, discover, find, load
 
 SPEC: dict[str, Any] = {
     "name": "loans",
@@ -30,7 +30,7 @@ SPEC: dict[str, Any] = {
     },
     "features": {"columns": ["amount", "purpose"]},
     "training": {"candidates": {"line": {"kind": "logistic_regression", "search": {"C": [0.1, 1.0]}}}},
-    "gate": {"rules": [{"metric": "roc_auc", "threshold": 0.7}]},
+    "gate": {"rules": [{"metric": "roc_auc", "floor": 0.7, "min_absolute_change": 0.0}]},
 }
 
 
@@ -111,7 +111,12 @@ CASES: dict[str, tuple[str, Any, str]] = {
     "set and searched": ("training/candidates/line/params", {"C": 1.0}, "training.candidates.line: C: stands both in"),
     "second seed": ("training/candidates/line/params", {"random_state": 1}, "training.candidates.line: random_state"),
     "empty grid": ("training/candidates/line/search/C", [], "training.candidates.line.search.C: Tuple should have at"),
-    "rule without a limit": ("gate/rules", [{"metric": "f1"}], "gate.rules.0: a rule needs 'threshold'"),
+    "rule without a limit": ("gate/rules", [{"metric": "f1"}], "gate.rules.0: a rule needs 'floor'"),
+    "no rule asks for a gain": (
+        "gate/rules", [{"metric": "f1", "max_regression": 0.1}], "gate: one of the rules has to ask for a gain"
+    ),
+    "acting is never worth it": ("decision", {"true_positive": -1.0}, "decision: to act has to be worth more"),
+    "gate sure of nothing": ("gate/confidence", 0.5, "gate.confidence: Input should be greater than or equal to 0.8"),
     "unknown placeholder": ("source/uri", "s3://b/{date}.csv", "source.uri: unknown placeholder {date}; only {day} is"),
     "labels of no day": ("source", {"uri": "{day}.csv", "labels_uri": "l.csv"}, "source.labels_uri: needs {day}"),
     "labels beside a file": ("source", {"uri": "a.csv", "labels_uri": "{day}.csv"}, "source.labels_uri: is read"),
@@ -166,12 +171,13 @@ def test_a_database_is_read_by_time(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "metric", ["roc_auc", "average_precision", "f1", "precision", "recall", "lift_at_10", "brier", "log_loss"]
+    "metric",
+    Metric.__args__,  # type: ignore[attr-defined]
 )
 def test_a_rule_against_its_metric_is_refused(path: Path, metric: Any) -> None:
-    lower = metric in ("brier", "log_loss")
-    assert Rule(metric=metric, threshold=0.1, greater_is_better=not lower).threshold == 0.1
-    put(path, "gate/rules", [{"metric": metric, "threshold": 0.1, "greater_is_better": lower}])
+    lower = metric in ("brier", "log_loss", "calibration_error")
+    assert Rule(metric=metric, floor=0.1, greater_is_better=not lower).floor == 0.1
+    put(path, "gate/rules", [{"metric": metric, "floor": 0.1, "greater_is_better": lower}])
     assert faults(path) == [f"gate.rules.0: a rule for {metric} needs greater_is_better: {str(not lower).lower()}"]
 
 

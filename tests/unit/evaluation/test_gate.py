@@ -6,105 +6,198 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from include.evaluation.gate import Outcome, Reason, judge
-from include.evaluation.metrics import Metrics
-from include.spec import Gate, Rule
+from include.evaluation.gate import Evidence, Outcome, Reason, Result, judge
+from include.evaluation.metrics import evaluate
+from include.evaluation.resampling import Resamples, resample
+from include.spec import Decision, Gate, Rule
 
-GOOD = Metrics(0.85, 0.83, 0.87, 0.66, 0.14, 0.42, 0.6, 0.65, 0.55, 2.8, 1000, 260, 0.26, 0.5)
-DUMMY = Metrics(0.5, 0.5, 0.5, 0.26, 0.19, 0.57, 0.0, 0.0, 0.0, 1.0, 1000, 260, 0.26, 0.5)
-AUC = Rule(metric="roc_auc", threshold=0.8, max_regression=0.01)
-BRIER = Rule(metric="brier", threshold=0.18, max_regression=0.01, greater_is_better=False)
+ROWS = 4000
+AUC = Rule(metric="roc_auc", floor=0.7, min_absolute_change=0.0, max_regression=0.02)
+BRIER = Rule(metric="brier", floor=0.2, max_regression=0.01, greater_is_better=False)
 GATE = Gate(minimum_rows=300, minimum_class_rows=50, beats_dummy_by=0.1, rules=(AUC, BRIER))
+FRESH = "the champion is old"
+
+
+def scores_of(noise: float, seed: int) -> np.ndarray:
+    """Probabilities that are the better the smaller ``noise`` is."""
+    random = np.random.default_rng(seed)
+    return 1 / (1 + np.exp(-(2.2 * LABELS - 2.2 + random.normal(0, 1, ROWS) + random.normal(0, noise, ROWS))))
+
+
+LABELS = (np.random.default_rng(1).random(ROWS) < 0.27).astype(int)
+SCORES = {name: scores_of(noise, 3) for name, noise in {"same": 1.0, "better": 0.6, "worse": 1.2, "bad": 2.5}.items()}
+# As good as "same" up to chance: the same model with a little noise.
+SCORES["equal"] = np.clip(SCORES["same"] + np.random.default_rng(4).normal(0, 0.01, ROWS), 0, 1)
+
+
+def evidence(challenger: str, champion: str | None = "same", rows: int = ROWS, seed: int = 1) -> Evidence:
+    labels = LABELS[:rows]
+    found = {"challenger": SCORES[challenger][:rows]} | ({"champion": SCORES[champion][:rows]} if champion else {})
+    return Evidence(
+        challenger=evaluate(labels, found["challenger"]),
+        champion=evaluate(labels, found["champion"]) if champion else None,
+        dummy=evaluate(labels, np.full(rows, labels.mean())),
+        resamples=resample(labels, found, ["brier", "roc_auc"], Decision(), seed=seed),
+    )
 
 
 @pytest.mark.parametrize(
-    ("change", "outcome", "codes"),
+    ("challenger", "fresh", "outcome", "codes"),
     [
-        pytest.param({}, Outcome.PASS, {"ALL_CHECKS_PASSED"}, id="equal to the champion"),
-        pytest.param({"roc_auc": 0.84}, Outcome.PASS, {"ALL_CHECKS_PASSED"}, id="worse by exactly what is allowed"),
-        pytest.param({"roc_auc": 0.8399}, Outcome.FAIL, {"WORSE_THAN_CHAMPION"}, id="worse by more"),
-        pytest.param({"brier": 0.15}, Outcome.PASS, {"ALL_CHECKS_PASSED"}, id="brier at the limit"),
-        pytest.param({"brier": 0.1501}, Outcome.FAIL, {"WORSE_THAN_CHAMPION"}, id="brier above the limit"),
-        pytest.param({"brier": 0.19}, Outcome.FAIL, {"WORSE_THAN_CHAMPION", "BELOW_FLOOR"}, id="all that fails"),
+        pytest.param("better", "", Outcome.PASS, {"ALL_CHECKS_PASSED", "BETTER"}, id="better beyond chance"),
+        pytest.param("same", "", Outcome.FAIL, {"NOT_BETTER"}, id="a tie"),
+        pytest.param("equal", "", Outcome.FAIL, {"NOT_BETTER"}, id="better by chance at most"),
+        pytest.param("equal", FRESH, Outcome.PASS, {"ALL_CHECKS_PASSED", "NO_GAIN_NEEDED"}, id="as good and fresh"),
+        pytest.param("worse", FRESH, Outcome.FAIL, {"LOSS_NOT_RULED_OUT", "WORSE_THAN_CHAMPION"}, id="fresh, worse"),
         pytest.param(
-            {"roc_auc": 0.59},
-            Outcome.FAIL,
-            {"NOT_BETTER_THAN_DUMMY", "BELOW_FLOOR", "WORSE_THAN_CHAMPION"},
-            id="no better than the dummy",
+            "bad", "", Outcome.FAIL, {"NOT_BETTER", "BELOW_FLOOR", "WORSE_THAN_CHAMPION"}, id="all that fails"
         ),
-        pytest.param({"roc_auc": math.nan}, Outcome.NOT_EVALUATED, {"METRIC_MISSING"}, id="nan"),
     ],
 )
-def test_against_a_champion(change: dict[str, float], outcome: Outcome, codes: set[str]) -> None:
-    verdict = judge(replace(GOOD, **change), GOOD, DUMMY, GATE)
-    assert verdict.outcome == outcome
+def test_against_a_champion(challenger: str, fresh: str, outcome: Outcome, codes: set[str]) -> None:
+    verdict = judge(evidence(challenger), GATE, no_gain_needed=fresh)
+    assert verdict.outcome == outcome, verdict.summary
     assert verdict.promotes == (outcome == Outcome.PASS)
     assert {reason.code for reason in verdict.reasons} == codes
-    assert len(verdict.checks) == 6  # all of them, whatever the first ones say
+    # All of them are made, whatever the first ones say.
+    assert [check.name for check in verdict.checks] == [
+        "beats_dummy",
+        "roc_auc_floor",
+        "roc_auc_gain",
+        "roc_auc_regression",
+        "brier_floor",
+        "brier_regression",
+        "roc_auc_ceiling",
+    ]
     assert not verdict.cold_start
 
 
+def test_a_gain_has_to_be_as_large_as_the_rule_says() -> None:
+    found = evidence("better")
+    assert found.challenger
+    assert found.champion
+    gain = found.challenger.roc_auc - found.champion.roc_auc
+    for asked, codes in ((gain - 0.001, set()), (gain + 0.001, {"GAIN_TOO_SMALL"})):
+        absolute = Rule(metric="roc_auc", min_absolute_change=asked)
+        relative = Rule(metric="roc_auc", min_relative_change=asked / found.champion.roc_auc)
+        for rule in (absolute, relative):
+            verdict = judge(found, GATE.model_copy(update={"rules": (rule,)}))
+            assert {check.code for check in verdict.checks if not check.passed} == codes
+
+
+def test_few_rows_do_not_show_that_a_challenger_is_better() -> None:
+    rule = GATE.model_copy(update={"rules": (Rule(metric="roc_auc", min_absolute_change=0.0),)})
+    assert judge(evidence("better"), rule).outcome == Outcome.PASS
+    few = judge(evidence("worse", "same", rows=320), rule, no_gain_needed="")
+    assert {check.code for check in few.checks if not check.passed} == {"NOT_BETTER"}
+
+
+def test_every_check_against_the_champion_has_interval_and_p_value() -> None:
+    verdict = judge(evidence("better"), GATE)
+    gains = {check.name: check.gain for check in verdict.checks if check.gain}
+    assert set(gains) == {"roc_auc_gain", "roc_auc_regression", "brier_regression"}
+    for gain in gains.values():
+        assert gain.low < gain.value < gain.high
+        assert gain.bound < gain.low  # one chance in fifty to be below the one, in forty below the other
+        assert 0 < gain.p_value < 0.01
+    for check in verdict.checks[:6]:
+        assert check.interval is not None
+        assert check.interval.low < check.value < check.interval.high
+
+
 @pytest.mark.parametrize(
-    ("change", "outcome", "codes"),
+    ("challenger", "outcome", "codes"),
     [
-        pytest.param({}, Outcome.PASS, {"ALL_CHECKS_PASSED", "COLD_START"}, id="good"),
-        pytest.param({"roc_auc": 0.79}, Outcome.FAIL, {"BELOW_FLOOR", "COLD_START"}, id="below the floor"),
+        pytest.param("same", Outcome.PASS, {"ALL_CHECKS_PASSED", "COLD_START"}, id="good"),
+        pytest.param("bad", Outcome.FAIL, {"BELOW_FLOOR", "COLD_START"}, id="below the floor"),
     ],
 )
-def test_cold_start(change: dict[str, float], outcome: Outcome, codes: set[str]) -> None:
-    verdict = judge(replace(GOOD, **change), None, DUMMY, GATE)
+def test_cold_start(challenger: str, outcome: Outcome, codes: set[str]) -> None:
+    verdict = judge(evidence(challenger, None), GATE)
     assert (verdict.outcome, verdict.cold_start) == (outcome, True)
     assert {reason.code for reason in verdict.reasons} == codes
     assert [check.name for check in verdict.checks] == [
         "beats_dummy",
-        "roc_auc_threshold",
-        "brier_threshold",
+        "roc_auc_floor",
+        "brier_floor",
         "roc_auc_ceiling",
     ]
 
 
 SAW = Reason("CHAMPION_SAW_HOLDOUT", "the champion was trained on hold-out rows")
-FEW = {"n": 299, "positives": 80}
+PLAIN = evidence("better")
+
+
+def changed(which: str, **change: float) -> Evidence:
+    """The same with other figures for some of the models."""
+    found = {name: getattr(PLAIN, name) for name in ("challenger", "champion", "dummy")}
+    return replace(PLAIN, **{name: replace(one, **change) for name, one in found.items() if name in which.split()})
+
+
+ALL = "challenger champion dummy"
 
 
 @pytest.mark.parametrize(
-    ("challenger", "champion", "dummy", "gate", "given", "code"),
+    ("given", "gate", "reason", "code"),
     [
-        pytest.param(GOOD, GOOD, DUMMY, GATE.model_copy(update={"rules": ()}), None, "NO_RULES", id="no rules"),
-        pytest.param(None, GOOD, DUMMY, GATE, None, "NO_CHALLENGER_METRICS", id="no metrics"),
-        pytest.param(*(replace(m, **FEW) for m in (GOOD, GOOD, DUMMY)), GATE, None, "TOO_FEW_ROWS", id="rows"),
-        pytest.param(
-            *(replace(m, positives=49) for m in (GOOD, GOOD, DUMMY)), GATE, None, "TOO_FEW_CLASS_ROWS", id="positives"
-        ),
-        pytest.param(
-            *(replace(m, positives=951) for m in (GOOD, GOOD, DUMMY)), GATE, None, "TOO_FEW_CLASS_ROWS", id="negatives"
-        ),
-        pytest.param(GOOD, replace(GOOD, roc_auc=math.nan), DUMMY, GATE, None, "METRIC_MISSING", id="champion nan"),
-        pytest.param(GOOD, GOOD, replace(DUMMY, roc_auc=math.nan), GATE, None, "METRIC_MISSING", id="dummy nan"),
-        pytest.param(GOOD, replace(GOOD, n=999), DUMMY, GATE, None, "NOT_THE_SAME_ROWS", id="other rows"),
-        pytest.param(GOOD, None, DUMMY, GATE, SAW, "CHAMPION_SAW_HOLDOUT", id="given reason"),
+        pytest.param(PLAIN, GATE.model_copy(update={"rules": ()}), None, "NO_RULES", id="no rules"),
+        pytest.param(replace(PLAIN, challenger=None), GATE, None, "NO_CHALLENGER_METRICS", id="no metrics"),
+        pytest.param(changed(ALL, n=299, positives=80), GATE, None, "TOO_FEW_ROWS", id="rows"),
+        pytest.param(changed(ALL, positives=49), GATE, None, "TOO_FEW_CLASS_ROWS", id="positives"),
+        pytest.param(changed(ALL, positives=ROWS - 49), GATE, None, "TOO_FEW_CLASS_ROWS", id="negatives"),
+        pytest.param(changed("challenger", roc_auc=math.nan), GATE, None, "METRIC_MISSING", id="challenger nan"),
+        pytest.param(changed("champion", roc_auc=math.nan), GATE, None, "METRIC_MISSING", id="champion nan"),
+        pytest.param(changed("dummy", roc_auc=math.nan), GATE, None, "METRIC_MISSING", id="dummy nan"),
+        pytest.param(changed("champion", n=999), GATE, None, "NOT_THE_SAME_ROWS", id="other rows"),
+        pytest.param(replace(PLAIN, resamples=None), GATE, None, "NO_RESAMPLES", id="no comparison row by row"),
+        pytest.param(replace(PLAIN, champion=None), GATE, SAW, "CHAMPION_SAW_HOLDOUT", id="given reason"),
     ],
 )
-def test_what_cannot_be_judged(challenger, champion, dummy, gate: Gate, given: Reason | None, code: str) -> None:
-    verdict = judge(challenger, champion, dummy, gate, not_evaluated=given)
+def test_what_cannot_be_judged(given: Evidence, gate: Gate, reason: Reason | None, code: str) -> None:
+    verdict = judge(given, gate, not_evaluated=reason)
     assert verdict.outcome == Outcome.NOT_EVALUATED
     assert not verdict.promotes
     assert {reason.code for reason in verdict.reasons} == {code}
 
 
+def test_a_figure_that_no_resample_has_is_missing() -> None:
+    nothing = {name: {metric: np.full(10, math.nan) for metric in ("brier", "roc_auc")} for name in ALL.split()}
+    verdict = judge(replace(PLAIN, resamples=Resamples(nothing)), GATE)
+    assert {reason.code for reason in verdict.reasons} == {"METRIC_MISSING"}
+
+
 @pytest.mark.parametrize(("auc", "outcome"), [(0.5, Outcome.FAIL), (0.5001, Outcome.PASS)])
 def test_a_tie_with_the_dummy_does_not_beat_it(auc: float, outcome: Outcome) -> None:
-    gate = GATE.model_copy(update={"beats_dummy_by": 0.0, "rules": (BRIER,)})
-    assert judge(replace(GOOD, roc_auc=auc), None, DUMMY, gate).outcome == outcome
+    gate = GATE.model_copy(
+        update={"beats_dummy_by": 0.0, "rules": (Rule(metric="brier", floor=0.2, greater_is_better=False),)}
+    )
+    assert judge(replace(changed("challenger", roc_auc=auc), champion=None), gate).outcome == outcome
 
 
-def test_json_and_summary() -> None:
-    verdict = judge(replace(GOOD, roc_auc=math.nan), GOOD, DUMMY, GATE)
+@pytest.mark.parametrize(
+    ("model", "column", "code"),
+    [(0.9995, 0.7, "LEAKAGE"), (0.9, 0.995, "LEAKAGE"), (0.9, 0.99, "OK")],
+    ids=["the model", "one column", "at the limit"],
+)
+def test_what_is_too_good_to_be_true_blocks(model: float, column: float, code: str) -> None:
+    found = replace(changed("challenger", roc_auc=model), champion=None, column_roc_auc={"tenure": column})
+    verdict = judge(found, GATE)
+    failed = {check.code for check in verdict.checks if not check.passed}
+    assert (failed, verdict.promotes) == (set() if code == "OK" else {code}, code == "OK")
+
+
+def test_json_summary_and_markdown() -> None:
+    verdict = judge(changed("challenger", roc_auc=math.nan), GATE, no_gain_needed=FRESH)
     plain = json.loads(verdict.to_json())
     assert plain["outcome"] == "NOT_EVALUATED"
     assert plain["checks"][0]["value"] is None
+    assert plain["checks"][2]["gain"]["p_value"] > 0
     assert plain["summary"] == verdict.summary
     assert "\n" not in verdict.summary
     assert "METRIC_MISSING" in verdict.summary
+    waived = judge(evidence("equal"), GATE, no_gain_needed=FRESH)
+    assert [check.result for check in waived.checks if check.code == "NO_GAIN_NEEDED"] == [Result.WAIVED]
+    assert "- waived: roc_auc" in waived.markdown
