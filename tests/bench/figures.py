@@ -40,6 +40,10 @@ LIMITS = {
     "loop.fresh_s": Limit(240, "s"),
     "loop.again_s": Limit(60, "s"),
     "dags.parse_s": Limit(0.3, "s"),
+    "gate.aa_promotion_rate": Limit(0.05, "", of_rounds=max),
+    "gate.ab_power_real": Limit(0.9, "", at_least=True),
+    "gate.ab_power_small": Limit(0.8, "", at_least=True),
+    "gate.bootstrap_100k_s": Limit(2, "s"),
     "explain.shap_10k_s": Limit(10, "s"),
 }
 

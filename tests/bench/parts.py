@@ -103,6 +103,17 @@ def validation(folder: Path, say: Say) -> Values:
     return {"loop.validation_vs_gx_1m": [ours / gx for ours, gx in rounds]}
 
 
+def promotions(folder: Path, say: Say) -> Values:
+    """Of trials on the real Telco file, how many end with a new champion."""
+    real = os.environ.get("MODELOPS_TELCO_CSV")
+    if not real:
+        raise RuntimeError("needs the real Telco file: set MODELOPS_TELCO_CSV to it")
+    found: Values = json.loads(_in_task_environment(folder, "-m", "tests.bench.gate", real))
+    for name, rounds in found.items():
+        say(f"{name}: {', '.join(f'{one:.3f}' for one in rounds)}, {load()}")
+    return found
+
+
 PARSE = """
 import airflow.sdk, importlib, pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
@@ -170,6 +181,7 @@ PARTS = (
     Part(("explain.shap_10k_s",), explaining),
     Part(("loop.task_overhead_s", "loop.idle_cpu", "loop.speedup_by_preload"), telco),
     Part(("loop.validation_vs_gx_1m",), validation),
+    Part(("gate.aa_promotion_rate", "gate.ab_power_real", "gate.ab_power_small", "gate.bootstrap_100k_s"), promotions),
     Part(("loop.ratio_1m", "loop.peak_gb_1m"), many_rows),
     Part(("loop.fresh_s", "loop.again_s"), fresh_machine),
 )
