@@ -94,7 +94,7 @@ def step(name: str, task_id: str = "", **options: Any) -> Any:
 
     The step is imported by the task, not by the DAG processor, and its record crosses as one XCom.
     """
-    module, function = name.split(".")
+    module, function = name.rsplit(".", 1)
 
     @task(task_id=task_id or function, multiple_outputs=False, **options)
     @guarded

@@ -31,13 +31,13 @@ from include.spec import UseCase
 @task(map_index_template="{{ candidate }}", multiple_outputs=False)
 @guarded
 def train(record: Record, candidate: str) -> Record:
-    return imported("retrain", "train")(record, candidate)
+    return imported("retrain.training", "train")(record, candidate)
 
 
 @task(trigger_rule="all_done_min_one_success", multiple_outputs=False)
 @guarded
 def select(trained: list[Record]) -> Record:
-    return imported("retrain", "select")(trained[0], list(trained))
+    return imported("retrain.training", "select")(trained[0], list(trained))
 
 
 def make(spec: UseCase) -> None:
@@ -48,16 +48,16 @@ def make(spec: UseCase) -> None:
     @dag(**common(spec, "retrain", __doc__), schedule=schedule)
     def retrain() -> None:
         run = open_run(spec, "retrain")
-        window = step("retrain.validate_window")(run)
-        matrix = step("retrain.build_features")(window)
-        training = step("retrain.compare_with_last_training")(matrix)
+        window = step("retrain.window.validate_window")(run)
+        matrix = step("retrain.window.build_features")(window)
+        training = step("retrain.training.compare_with_last_training")(matrix)
         trained = train.partial(record=training).expand(candidate=list(spec.training.candidates))
         challenger = select(trained)
-        evaluation = step("retrain.evaluate_challenger", task_id="evaluate")(challenger)
-        explained = step("explain.explain_challenger", task_id="explain")(evaluation)
-        verdict = step("retrain.judge", task_id="gate")(explained)
-        registered = step("retrain.register")(verdict)
-        promoted = step("retrain.promote")(registered)
+        evaluation = step("retrain.evaluation.evaluate_challenger", task_id="evaluate")(challenger)
+        explained = step("retrain.explanation.explain_challenger", task_id="explain")(evaluation)
+        verdict = step("retrain.judgement.judge", task_id="gate")(explained)
+        registered = step("retrain.release.register")(verdict)
+        promoted = step("retrain.release.promote")(registered)
         promoted >> close_run(spec, "retrain")
 
     retrain()

@@ -104,9 +104,11 @@ def test_the_graph_reads_as_one_sentence(parsed, kind):
 
 
 def test_every_task_calls_a_step_that_exists():
-    named = re.findall(r'step\("(\w+)\.(\w+)"', "".join(path.read_text() for path in (PROJECT / "dags").glob("*.py")))
-    assert len(named) == len(set(named)) == 16
-    for module, function in named:
+    source = "".join(path.read_text() for path in (PROJECT / "dags").glob("*.py"))
+    named = re.findall(r'step\("([\w.]+)\.(\w+)"|imported\("([\w.]+)", "(\w+)"\)', source)
+    assert len(named) == len(set(named)) == 20
+    for one in named:
+        module, function = filter(None, one)
         assert callable(getattr(importlib.import_module(f"include.steps.{module}"), function))
 
 

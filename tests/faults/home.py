@@ -37,8 +37,19 @@ STEPS = {
     ),
     "monitor": ("check_quality", "measure_drift", "draw_report", "decide", "request_retrain"),
 }
-MODULES = {"explain_challenger": "explain"}
-"""Of steps that do not stand in the module of their DAG."""
+MODULES = {
+    "validate_window": "retrain.window",
+    "build_features": "retrain.window",
+    "compare_with_last_training": "retrain.training",
+    "train": "retrain.training",
+    "select": "retrain.training",
+    "evaluate_challenger": "retrain.evaluation",
+    "explain_challenger": "retrain.explanation",
+    "judge": "retrain.judgement",
+    "register": "retrain.release",
+    "promote": "retrain.release",
+}
+"""Of the steps of the retrain; those of the other DAGs stand in one module each."""
 TRIES = 3
 ENDS = ("NothingToDo", "DataRejected")
 

@@ -23,7 +23,13 @@ from typing import Any, Self
 from include.settings import PROJECT
 from tests.faults import clocks, kernel
 
-PRELOAD = ("include.steps.ingest", "include.steps.retrain", "include.steps.monitor", "include.monitoring.report")
+PRELOAD = (
+    "include.steps.ingest",
+    *(f"include.steps.retrain.{name}" for name in ("window", "training", "evaluation", "explanation", "judgement")),
+    "include.steps.retrain.release",
+    "include.steps.monitor",
+    "include.monitoring.report",
+)
 SECONDS = 120.0
 
 

@@ -40,19 +40,18 @@ def ingest(run_id: str, as_of: str, use_case: str = "churn") -> str:
 def retrain(
     run_id: str, as_of: str | None = FIRST, run_type: str = "manual", use_case: str = "churn", **conf: str
 ) -> str:
-    from include.steps import explain
-    from include.steps import retrain as steps
+    from include.steps.retrain import evaluation, explanation, judgement, release, training, window
 
     run = open_run("retrain", run_id, conf | ({"as_of": as_of} if as_of else {}), run_type, use_case)
     spec = find(use_case, Settings.from_environment().use_case_folders)
     with suppress(NothingToDo, DataRejected):
-        training = steps.compare_with_last_training(steps.build_features(steps.validate_window(run)))
-        trained = [one for name in spec.training.candidates if (one := _try(steps.train, training, name))]
+        compared = training.compare_with_last_training(window.build_features(window.validate_window(run)))
+        trained = [one for name in spec.training.candidates if (one := _try(training.train, compared, name))]
         if not trained:
             return close("retrain", run_id, use_case, failed=["train"])
-        evaluated = steps.evaluate_challenger(steps.select(trained[0], trained))
-        verdict = steps.judge(explain.explain_challenger(evaluated))
-        steps.promote(steps.register(verdict))
+        evaluated = evaluation.evaluate_challenger(training.select(trained[0], trained))
+        verdict = judgement.judge(explanation.explain_challenger(evaluated))
+        release.promote(release.register(verdict))
     return close("retrain", run_id, use_case)
 
 

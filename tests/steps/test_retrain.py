@@ -99,12 +99,12 @@ def test_a_run_whose_candidates_all_error_failed_with_the_reason_of_each(publish
 
 def test_an_error_that_a_second_try_got_over_is_no_reason(published: Settings):
     engine, run = connect(published.state_url), open_run("retrain", "r1", {"as_of": FIRST})
-    from include.steps import retrain as steps
+    from include.steps.retrain import window
 
     with pytest.raises(KeyError):
-        steps.build_features(run)
+        window.build_features(run)
     assert "KeyError" in row(published).details["errors"]["build_features"]
-    steps.build_features(steps.validate_window(run))
+    window.build_features(window.validate_window(run))
     assert row(published).details["errors"] == {}
     assert close("retrain", "r1") == "FAILED"
     assert row(published).reasons == ("the run ended before its last task",)
@@ -130,14 +130,13 @@ def test_a_dry_run_registers_nothing_and_a_real_one_after_it_does(published: Set
 
 
 def test_a_run_that_passed_and_died_is_finished_by_the_next(published: Settings):
-    from include.steps import explain
-    from include.steps import retrain as steps
+    from include.steps.retrain import evaluation, explanation, judgement, release, training, window
 
     run = open_run("retrain", "r1", {"as_of": FIRST})
-    training = steps.compare_with_last_training(steps.build_features(steps.validate_window(run)))
-    trained = [steps.train(training, name) for name in CANDIDATES]
-    evaluated = steps.evaluate_challenger(steps.select(trained[0], trained))
-    registered = steps.register(steps.judge(explain.explain_challenger(evaluated)))
+    compared = training.compare_with_last_training(window.build_features(window.validate_window(run)))
+    trained = [training.train(compared, name) for name in CANDIDATES]
+    evaluated = evaluation.evaluate_challenger(training.select(trained[0], trained))
+    registered = release.register(judgement.judge(explanation.explain_challenger(evaluated)))
     assert retrain("r2") == "PROMOTED"
     state = use_case_state(published, "churn")
     assert (state["registered_versions"], state["champion"]["version"]) == (1, registered["version"])
@@ -170,25 +169,25 @@ def test_a_cleared_run_with_other_settings_converges(published: Settings, edit_c
 
 
 def test_a_cleared_candidate_replaces_its_run_in_the_same_parent(published: Settings, edit_churn):
-    from include.steps import retrain as steps
+    from include.steps.retrain import training, window
 
     run = open_run("retrain", "r1", {"as_of": FIRST})
-    training = steps.compare_with_last_training(steps.build_features(steps.validate_window(run)))
-    steps.train(training, "decision_tree")
+    compared = training.compare_with_last_training(window.build_features(window.validate_window(run)))
+    training.train(compared, "decision_tree")
     edit_churn(lambda spec: spec["training"]["candidates"]["decision_tree"]["search"].update(max_depth=[6]))
-    steps.train(training, "decision_tree")
+    training.train(compared, "decision_tree")
     client = tracking.connect(published.mlflow_uri)
-    of_parent = f"tags.`mlflow.parentRunId` = '{training['mlflow_run']}'"
+    of_parent = f"tags.`mlflow.parentRunId` = '{compared['mlflow_run']}'"
     (child,) = client.search_runs([tracking.experiment_id(client, "churn")], of_parent)
     assert child.data.params["max_depth"] == "6"
     close("retrain", "r1")
 
 
 def test_a_run_leaves_nothing_open_in_mlflow_when_mlflow_was_away_at_its_end(published: Settings):
-    from include.steps import retrain as steps
+    from include.steps.retrain import training, window
 
     run = open_run("retrain", "r1", {"as_of": FIRST})
-    steps.compare_with_last_training(steps.build_features(steps.validate_window(run)))
+    training.compare_with_last_training(window.build_features(window.validate_window(run)))
     runs.close_row(connect(published.state_url), "churn", "retrain", "r1", failed=[])  # the end that MLflow missed
     client = tracking.connect(published.mlflow_uri)
     assert tracking.left_open(client, "churn") == {"r1"}

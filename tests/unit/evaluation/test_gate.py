@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from include.evaluation.gate import Evidence, Outcome, Reason, Result, judge
+from include.evaluation.gate import Evidence, judge
 from include.evaluation.metrics import evaluate
 from include.evaluation.resampling import Resamples, resample
+from include.evaluation.verdict import Outcome, Reason, Result
 from include.spec import Decision, Gate, Rule
 
 ROWS = 4000

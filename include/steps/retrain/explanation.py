@@ -8,7 +8,7 @@ from pathlib import Path
 from include.explanation import report
 from include.registry import tracking
 from include.steps.ledger import Record, Work, step
-from include.steps.retrain import HOLDOUT, TRAIN, inputs
+from include.steps.retrain.rows import HOLDOUT, TRAIN, inputs
 from include.training import package
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,125 @@
+"""The steps that fit the candidates and pick the challenger, unless this very training was judged before."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+from mlflow import MlflowClient
+
+from include.errors import NothingToDo
+from include.evaluation.verdict import Outcome
+from include.files import read_json, write_text
+from include.registry import promotion, tracking
+from include.spec import LOWER_IS_BETTER
+from include.state import decisions, promotions, runs
+from include.steps.ledger import Record, Work, step
+from include.steps.retrain.rows import INGREDIENTS, TRAIN, inputs, read
+from include.training import package, search
+from include.training.fingerprint import Ingredients, ingredients
+
+log = logging.getLogger(__name__)
+
+
+@step
+def compare_with_last_training(work: Work, record: Record) -> Record:
+    """End the run as ``UNCHANGED`` when this very training was judged before against the same champion."""
+    rows = read(record["window"], record, TRAIN)
+    threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    made_of = ingredients(rows, work.spec, threads)
+    write_text(work.folder / INGREDIENTS, made_of.model_dump_json(indent=2))
+    fingerprint = made_of.fingerprint
+    client = tracking.connect(work.settings.mlflow_uri)
+    _end_left_open(work, client)
+    champion = promotion.sound_champion(work.engine, client, work.run, work.models)
+    _end_if_unchanged(work, fingerprint, champion)
+    tags = {
+        "as_of": work.run.as_of,
+        "run_mode": work.run.run_mode,
+        "reason": work.run.reason,
+        "fingerprint": fingerprint,
+        "feature_version": record["feature_version"],
+        "data_version": record["data_version"],
+    }
+    mlflow_run = tracking.parent_run(client, work.run, tags)
+    tracking.log_data(client, mlflow_run, work.run.use_case, record["data_version"], work.settings.lake_uri)
+    runs.record(work.engine, work.run, None, fingerprint=fingerprint, mlflow_run=mlflow_run)
+    return {"fingerprint": fingerprint, "mlflow_run": mlflow_run, "champion": champion}
+
+
+@step
+def train(work: Work, record: Record, candidate: str) -> Record:
+    """Search and fit one candidate on the training rows; its package waits in the run's folder."""
+    frame, labels, observed = inputs(work, record, TRAIN)
+    chosen = work.spec.training.candidates[candidate]
+    client = tracking.connect(work.settings.mlflow_uri)
+    child = tracking.candidate_run(client, work.run, record["mlflow_run"], candidate, {"kind": chosen.kind})
+    with tracking.finishing(client, child):
+        found = search.search(frame, labels, observed, chosen, work.spec)
+        pipeline = search.fit(frame, labels, chosen, found.params, work.spec)
+        folder = work.folder / "candidates" / candidate
+        manifest = package.save(folder, pipeline, _provenance(work, record, candidate, found.params, observed))
+        metric = work.spec.training.selection_metric
+        trials = [trial.mean for trial in found.scores_per_trial]
+        tracking.log(
+            client,
+            child,
+            params=found.params,
+            metrics={f"cv_{metric}": found.score, f"cv_{metric}_by_trial": trials, "search_seconds": found.seconds},
+            tags={"model_sha256": manifest.model_sha256},
+        )
+    log.info("%s: %s %.4f with %s", candidate, metric, found.score, found.params)
+    return {"trained": {"candidate": candidate, "score": found.score, "package": str(folder)}}
+
+
+@step
+def select(work: Work, record: Record, trained: list[Record]) -> Record:
+    """Pick the challenger by its score in the folds; the hold-out has no say in it."""
+    candidates = {one["trained"]["candidate"]: one["trained"] for one in trained}
+    scores = {name: found["score"] for name, found in candidates.items()}
+    lower = work.spec.training.selection_metric in LOWER_IS_BETTER
+    best = (min if lower else max)(scores, key=scores.__getitem__)
+    missing = sorted(set(work.spec.training.candidates) - set(scores))
+    runs.record(work.engine, work.run, None, challenger=best, cv_scores=scores, failed_candidates=missing)
+    return {"challenger": best, "packages": {name: found["package"] for name, found in candidates.items()}}
+
+
+def _end_left_open(work: Work, client: MlflowClient) -> None:
+    """End in MLflow what runs left open there that have closed meanwhile: MLflow was away at their end."""
+    for run_id in tracking.left_open(client, work.run.use_case):
+        row = runs.get(work.engine, work.run.use_case, work.run.kind, run_id)
+        if row is None or row.ended_at is not None:
+            tracking.end_all(client, replace(work.run, run_id=run_id), "KILLED")
+
+
+def _end_if_unchanged(work: Work, fingerprint: str, champion: str | None) -> None:
+    for earlier in decisions.of_kind(work.engine, work.run.use_case, "gate"):
+        if earlier.run_id == work.run.run_id or earlier.evidence["fingerprint"] != fingerprint:
+            continue
+        promoted = {p.version for p in promotions.history(work.engine, work.run.use_case) if p.run_id == earlier.run_id}
+        refused = earlier.outcome != Outcome.PASS and earlier.evidence["champion"] == champion
+        # One that passed and was never promoted, since its run died or was a dry run, is not over.
+        if champion in promoted or refused:
+            again = f"the same rows, spec, code and versions as in run {earlier.run_id}, which ended {earlier.outcome}"
+            runs.record(work.engine, work.run, None, fingerprint=fingerprint, metrics=earlier.evidence["metrics"])
+            raise NothingToDo("UNCHANGED", again, *earlier.reasons)
+
+
+def _provenance(
+    work: Work, record: Record, candidate: str, params: dict[str, Any], observed: pd.Series
+) -> package.Provenance:
+    return package.Provenance(
+        use_case=work.run.use_case,
+        candidate=candidate,
+        kind=work.spec.training.candidates[candidate].kind,
+        params=params,
+        feature_types=work.spec.feature_types,
+        trained_from=observed.min().date().isoformat(),
+        trained_until=(observed.max().date() + timedelta(days=1)).isoformat(),
+        feature_version=record["feature_version"],
+        ingredients=Ingredients.model_validate(read_json(work.folder / INGREDIENTS)),
+    )
