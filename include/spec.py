@@ -63,6 +63,7 @@ class Column(Frozen):
     max: float | None = None
     nullable: bool = False
     sensitive: bool = False
+    after_event: bool = False  # written once the label is known: no feature may see it
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
@@ -245,6 +246,14 @@ class Freshness(Frozen):
     on_drift: bool = False  # when the monitor asked for the retrain
 
 
+class Budget(Frozen):
+    """What the packaged model may take in a process of its own that answers 100 rows at once."""
+
+    load_seconds: float = Field(10, gt=0)
+    predict_milliseconds: float = Field(500, gt=0)
+    memory_megabytes: float = Field(2000, gt=0)  # with the libraries
+
+
 class Gate(Frozen):
     """``confidence`` is one-sided, of every comparison with the champion.
 
@@ -260,6 +269,7 @@ class Gate(Frozen):
     maximum_roc_auc: Fraction = 0.999  # above it the label is taken to have leaked into the features
     maximum_column_roc_auc: Fraction = 0.99  # the same of one feature alone
     freshness: Freshness = Freshness()
+    budget: Budget = Budget()
     rules: Many[Rule] = ()
 
     @model_validator(mode="after")
@@ -418,6 +428,8 @@ def _feature_faults(spec: UseCase) -> Iterator[str]:
             yield f"features.columns: '{name}' is listed twice"
         if name in (spec.id, spec.observed_at):
             yield f"features.columns: '{name}' identifies or dates a row; a model must not learn it"
+        elif name in known and known[name].after_event:
+            yield f"features.columns: '{name}' is written after the event (after_event); a model must not learn it"
         elif name in known and known[name].type == "text":
             yield f"features.columns: '{name}' is of type text; make it a category with its values, or derive a feature"
     for name in derived:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from include.evaluation.metrics import Metrics
 from include.evaluation.resampling import Interval, Resamples
+from include.evaluation.sanity import LoadAndPredict, Sanity
 from include.evaluation.verdict import Check, Result
-from include.spec import Gate, Rule
+from include.spec import Budget, Gate, Rule
 
 # Limits such as 0.8 - 0.01 are not exact in binary: a value on the limit must pass.
 _ROUNDING = 1e-12
+SAME = 1e-9
+"""How far two answers to one row may be apart: a sum may be taken in another order."""
 
 
 def beats_dummy(challenger: Metrics, dummy: Metrics, gate: Gate) -> Check:
@@ -99,28 +102,51 @@ def against_champion(
             yield check("regression", limit, Result.FAILED, "LOSS_NOT_RULED_OUT", f"{loss} cannot be ruled out")
 
 
-def leakage(challenger: Metrics, column_roc_auc: Mapping[str, float], gate: Gate) -> Iterator[Check]:
+def leakage(challenger: Metrics, sanity: Sanity, gate: Gate) -> Iterator[Check]:
     """The model, and each column that gives the label away by itself, against what is too good to be true."""
+    n, limit = challenger.n, gate.maximum_column_roc_auc
     mend = "too good to be true: look for a copy of the label or a field written after the event"
-    yield _ceiling("roc_auc_ceiling", challenger.roc_auc, gate.maximum_roc_auc, challenger.n, "roc_auc", mend)
-    for name, value in column_roc_auc.items():
-        if value > gate.maximum_column_roc_auc:
-            what = f"roc_auc of column '{name}' alone"
-            mend = "take it out of the features unless it is known when the row is observed"
-            yield _ceiling(f"{name}_ceiling", value, gate.maximum_column_roc_auc, challenger.n, what, mend)
+    yield _at_most("roc_auc_ceiling", "roc_auc", challenger.roc_auc, gate.maximum_roc_auc, n, "LEAKAGE", mend)
+    for name, alone in sanity.columns.items():
+        mend = "take it out of the features unless it is known when the row is observed"
+        if alone.is_copy:
+            code, value, mend = "COPY_OF_TARGET", alone.roc_auc, f"it is the label by another name: {mend}"
+        elif alone.missing_roc_auc > limit:
+            code, value, mend = "AFTER_EVENT", alone.missing_roc_auc, f"it has a value for one label only: {mend}"
+        elif alone.roc_auc > limit:
+            code, value = "LEAKAGE", alone.roc_auc
+        else:
+            continue
+        yield _at_most(f"{name}_ceiling", f"roc_auc of column '{name}' alone", value, limit, n, code, mend)
 
 
-def _ceiling(name: str, value: float, limit: float, n: int, what: str, mend: str) -> Check:
+def independent_of_order(sanity: Sanity, n: int) -> Check:
+    """A row has the same score whatever is beside it."""
+    what, mend = "change of a score with the order of rows and columns", "make each feature of its own row, by name"
+    return _at_most("order", what, sanity.order_difference, SAME, n, "DEPENDS_ON_ORDER", mend)
+
+
+def usable(found: LoadAndPredict, budget: Budget) -> Iterator[Check]:
+    """What the package did in a fresh process, against what it did here and against the budget."""
+    what, mend = "difference of a score in a fresh process", "compare the libraries with those in manifest.json"
+    yield _at_most("fresh_process", what, found.difference, SAME, found.rows, "ANSWERS_DIFFER", mend)
+    for name in ("load_seconds", "predict_milliseconds", "memory_megabytes"):
+        value, limit = getattr(found, name), getattr(budget, name)
+        mend = f"a smaller model, or a larger gate.budget.{name}"
+        yield _at_most(name, name.replace("_", " "), value, limit, found.rows, "OVER_BUDGET", mend)
+
+
+def _at_most(name: str, what: str, value: float, limit: float, n: int, code: str, mend: str) -> Check:
     passed = not value > limit
     return Check(
         name=name,
-        metric="roc_auc",
+        metric=what,
         value=value,
         limit=limit,
         n=n,
         result=_result(passed),
-        code="OK" if passed else "LEAKAGE",
-        message=f"{what} {value:.4f} {'≤' if passed else '>'} {limit:.4f}{'' if passed else f'; {mend}'}",
+        code="OK" if passed else code,
+        message=f"{what} {value:.4g} {'≤' if passed else '>'} {limit:.4g}{'' if passed else f'; {mend}'}",
         greater_is_better=False,
     )
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from include.evaluation.checks import against_champion, beats_dummy, leakage, reaches_floor
+from include.evaluation.checks import (
+    against_champion,
+    beats_dummy,
+    independent_of_order,
+    leakage,
+    reaches_floor,
+    usable,
+)
 from include.evaluation.metrics import Metrics
 from include.evaluation.resampling import Gain, Resamples
+from include.evaluation.sanity import Sanity
 from include.evaluation.verdict import Check, Outcome, Reason, Result, Verdict
 from include.spec import Gate
 
@@ -22,8 +30,7 @@ class Evidence:
     dummy: Metrics
     resamples: Resamples | None = None
     """Of the rules' metrics, for the challenger and, if there is one, the champion."""
-    column_roc_auc: Mapping[str, float] = field(default_factory=dict)
-    """What each feature reaches alone on these rows."""
+    sanity: Sanity | None = None
 
 
 def judge(evidence: Evidence, gate: Gate, *, no_gain_needed: str = "", not_evaluated: Reason | None = None) -> Verdict:
@@ -66,7 +73,10 @@ def _checks(challenger: Metrics, evidence: Evidence, gate: Gate, no_gain_needed:
             yield reaches_floor(rule, rule.floor, challenger, evidence.resamples)
         if evidence.champion is not None and evidence.resamples is not None:
             yield from against_champion(rule, challenger, evidence.champion, evidence.resamples, gate, no_gain_needed)
-    yield from leakage(challenger, evidence.column_roc_auc, gate)
+    if evidence.sanity is not None:
+        yield from leakage(challenger, evidence.sanity, gate)
+        yield independent_of_order(evidence.sanity, challenger.n)
+        yield from usable(evidence.sanity.load_and_predict, gate.budget)
 
 
 def _obstacles(evidence: Evidence, gate: Gate, checks: tuple[Check, ...], given: Reason | None) -> Iterator[Reason]:
@@ -86,6 +96,8 @@ def _obstacles(evidence: Evidence, gate: Gate, checks: tuple[Check, ...], given:
     for name, other in (("champion", evidence.champion), ("dummy", evidence.dummy)):
         if other is not None and (other.n, other.positives) != (challenger.n, challenger.positives):
             yield Reason("NOT_THE_SAME_ROWS", f"the {name} was evaluated on {other.n} rows, not {challenger.n}")
+    if evidence.sanity is None:
+        yield Reason("NO_SANITY", "the challenger was not looked at for leaks, nor loaded in a fresh process")
     if evidence.champion is not None and evidence.resamples is None:
         yield Reason("NO_RESAMPLES", "the challenger was not compared with the champion row by row")
     for check in checks:

@@ -49,8 +49,8 @@ def build(frame: pd.DataFrame, spec: UseCase) -> pd.DataFrame:
     """Model inputs of shape (rows, features) in the order of ``spec.feature_types``, on the index of ``frame``.
 
     Numbers are float64 with NaN for null, categories are text with ``"missing"`` for null. Derived features see every
-    described column except the id, read-only. Raises ``DataRejected`` (``MISSING_COLUMNS``, ``NOT_A_NUMBER``) for the
-    frame and ``FeatureError`` for a function.
+    described column, read-only, except the id and what is written after the event. Raises ``DataRejected``
+    (``MISSING_COLUMNS``, ``NOT_A_NUMBER``) for the frame and ``FeatureError`` for a function.
     """
     columns = as_columns(frame, spec)
     made = {name: columns[name] for name in spec.features.columns}
@@ -63,7 +63,7 @@ def build(frame: pd.DataFrame, spec: UseCase) -> pd.DataFrame:
 
 def as_columns(frame: pd.DataFrame, spec: UseCase) -> Columns:
     """Columns as read-only arrays of shape (rows,): float64 for numbers, objects of type str for all others."""
-    wanted = {name: column for name, column in spec.columns.items() if name != spec.id}
+    wanted = {name: column for name, column in spec.columns.items() if name != spec.id and not column.after_event}
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise DataRejected("MISSING_COLUMNS", f"the data lacks {', '.join(missing)}; a missing column is never filled")

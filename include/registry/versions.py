@@ -29,7 +29,7 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 UPLOAD_SECONDS = 600.0
 
-Check = Callable[[Path], None]
+Check = Callable[[Path], object]
 """Raises ``PackageRefused`` for a package that must not be registered."""
 
 

@@ -29,6 +29,7 @@ from include.data.simulator import simulate_day
 from include.evaluation.gate import Evidence, judge, rule_metrics
 from include.evaluation.metrics import evaluate
 from include.evaluation.resampling import resample
+from include.evaluation.sanity import LoadAndPredict, Sanity
 from include.features.build import build
 from include.spec import Candidate, Decision, UseCase, load
 from include.training.candidates import make
@@ -44,6 +45,8 @@ AA_TRIALS = {11: 200, 12: 1000}
 AB_TRIALS = 100
 SMALL_TRAIN, SMALL_HELD_OUT = 20_000, 10_000
 BOOTSTRAP_ROWS, BOOTSTRAP_ROUNDS = 100_000, 5
+NOT_MEASURED = Sanity({}, 0.0, LoadAndPredict(0, 0.0, 0.0, 0.0, 0.0))
+"""Sound, so that the comparison alone decides."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ def _promoted(challenger: np.ndarray, champion: np.ndarray, labels: np.ndarray, 
         champion=evaluate(labels, champion, decision),
         dummy=evaluate(labels, np.full(len(labels), labels.mean()), decision),
         resamples=resample(labels, scores, rule_metrics(gate), decision, seed=seed),
+        sanity=NOT_MEASURED,
     )
     return judge(evidence, gate).promotes
 

@@ -44,6 +44,6 @@ def test_a_part_keeps_the_figures_of_the_others(tmp_path: Path) -> None:
     assert set(content["figures"][0]) == {"name", "value", "unit", "limit", "rounds", "min", "max"}
 
 
-def test_of_the_candidates_only_the_slowest_is_on_the_way() -> None:
-    times = {"open_run": [1.0, 2.0], "train": [3.0, 9.0, 4.0], "select": [1.0]}
+def test_every_step_of_both_runs_is_on_the_way() -> None:
+    times = {"open_run": [1.0, 2.0], "train": [9.0], "select": [1.0]}
     assert (critical_path(times), path_length(times)) == (13.0, 4)

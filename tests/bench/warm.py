@@ -1,25 +1,27 @@
 """The steps of the loop called in one warm process, with a task's environment: what Airflow is compared with.
 
-For each line on its input the process runs ingest and retrain once, in the home of its environment, and answers with
-one line: the seconds of each step as JSON.
+The candidates are trained side by side, in as many further warm processes as Airflow runs tasks at a time: what they
+take from each other on the cores that there are is not of Airflow's making. For each line on its input the process runs
+ingest and retrain once, in the home of its environment, and answers with one line: the seconds of each step as JSON.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Self
 
 from include.settings import PROJECT, Settings
 from include.stack.environment import process_environment
-
-TRAIN = "train"
 
 
 class WarmProcess:
@@ -47,7 +49,7 @@ class WarmProcess:
         self._log.close()
 
     def loop(self) -> dict[str, list[float]]:
-        """The seconds that each step took, by name; of ``train`` there is one for each candidate."""
+        """The seconds that each step took, by name; ``train`` is that of all candidates side by side."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("loop\n")
@@ -59,15 +61,13 @@ class WarmProcess:
 
 
 def critical_path(times: dict[str, list[float]]) -> float:
-    """Seconds of the longest way through the two DAGs: of the candidates, which Airflow trains side by side, the
-    slowest.
-    """
-    return sum(max(seconds) if step == TRAIN else sum(seconds) for step, seconds in times.items())
+    """Seconds of the longest way through the two DAGs."""
+    return sum(map(sum, times.values()))
 
 
 def path_length(times: dict[str, list[float]]) -> int:
     """How many tasks are on that way."""
-    return sum(1 if step == TRAIN else len(seconds) for step, seconds in times.items())
+    return sum(map(len, times.values()))
 
 
 def _serve() -> None:
@@ -76,16 +76,34 @@ def _serve() -> None:
     times = _timed_steps()
     from tests.steps import loop
 
-    for number, _ in enumerate(sys.stdin):
-        times.clear()
-        outcomes = loop.ingest(f"warm{number}", loop.FIRST), loop.retrain(f"warm{number}")
-        if outcomes != ("PUBLISHED", "PROMOTED"):
-            raise RuntimeError(f"the loop ended {outcomes}")
-        print(json.dumps(times), file=answers, flush=True)
+    at_a_time = int(os.environ["AIRFLOW__CORE__PARALLELISM"])
+    with ProcessPoolExecutor(at_a_time, get_context("spawn"), _import_training) as others:
+
+        def train(compared: dict, candidates: Sequence[str]) -> list[dict]:
+            return list(others.map(functools.partial(_train, compared), candidates))
+
+        loop.train_all = _timed(train, times)
+        for number, _ in enumerate(sys.stdin):
+            times.clear()
+            outcomes = loop.ingest(f"warm{number}", loop.FIRST), loop.retrain(f"warm{number}")
+            if outcomes != ("PUBLISHED", "PROMOTED"):
+                raise RuntimeError(f"the loop ended {outcomes}")
+            print(json.dumps(times), file=answers, flush=True)
+
+
+def _import_training() -> None:
+    """Make a process warm."""
+    importlib.import_module("include.steps.retrain.training")
+
+
+def _train(compared: dict, candidate: str) -> dict:
+    from include.steps.retrain import training
+
+    return training.train(compared, candidate)
 
 
 def _timed_steps() -> dict[str, list[float]]:
-    """Let every step note its seconds in the mapping that is returned."""
+    """Let every step of this process note its seconds in the mapping that is returned."""
     from include.steps import ingest, ledger
     from include.steps.retrain import evaluation, explanation, judgement, release, training, window
 

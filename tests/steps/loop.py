@@ -46,13 +46,20 @@ def retrain(
     spec = find(use_case, Settings.from_environment().use_case_folders)
     with suppress(NothingToDo, DataRejected):
         compared = training.compare_with_last_training(window.build_features(window.validate_window(run)))
-        trained = [one for name in spec.training.candidates if (one := _try(training.train, compared, name))]
+        trained = train_all(compared, list(spec.training.candidates))
         if not trained:
             return close("retrain", run_id, use_case, failed=["train"])
         evaluated = evaluation.evaluate_challenger(training.select(trained[0], trained))
         verdict = judgement.judge(explanation.explain_challenger(evaluated))
         release.promote(release.register(verdict))
     return close("retrain", run_id, use_case)
+
+
+def train_all(compared: dict, candidates: Sequence[str]) -> list[dict]:
+    """Every candidate, one after the other; those that fail are left out."""
+    from include.steps.retrain import training
+
+    return [one for name in candidates if (one := _try(training.train, compared, name))]
 
 
 def _try(step: Callable[..., dict], *arguments: Any) -> dict | None:

@@ -122,6 +122,32 @@ def test_a_refused_candidate_ends_the_run_with_its_reasons_and_no_version(publis
     assert "ended FAIL" in row(published, "r2").reasons[0]
 
 
+def over_budget(spec: dict[str, Any]) -> None:
+    quick(spec)
+    spec["gate"]["budget"] = {"memory_megabytes": 1}
+
+
+def test_a_model_over_its_budget_is_refused_with_what_it_took(published: Settings, edit_churn):
+    edit_churn(over_budget)
+    assert retrain("r1") == "REFUSED"
+    (reason,) = [reason for reason in row(published).reasons if reason.startswith("OVER_BUDGET")]
+    assert "> 1; a smaller model, or a larger gate.budget.memory_megabytes" in reason
+    assert nothing_registered(published)
+
+
+def test_a_feature_of_other_rows_is_refused(published: Settings, edit_churn, tmp_path: Path):
+    def average(spec: dict[str, Any]) -> None:
+        quick(spec)
+        spec["features"]["derived"]["above_average"] = {"description": "months beyond the average customer"}
+
+    edit_churn(average)
+    source = tmp_path / "use_cases" / "churn" / "features.py"
+    body = "def above_average(columns):\n    return columns['tenure'] - columns['tenure'].mean()\n"
+    source.write_text(f"{source.read_text()}\n\n{body}")
+    assert retrain("r1") == "REFUSED"
+    assert any("DEPENDS_ON_ORDER" in reason for reason in row(published).reasons)
+
+
 def test_a_dry_run_registers_nothing_and_a_real_one_after_it_does(published: Settings):
     assert retrain("r1", run_mode="dry_run") == "DRY_RUN"
     assert nothing_registered(published)

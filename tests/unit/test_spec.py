@@ -133,6 +133,9 @@ CASES: dict[str, tuple[str, Any, str]] = {
     "number as id": ("id", "amount", "columns.amount: id needs type text"),
     "time that may be blank": ("columns/granted/nullable", True, "columns.granted: observed_at needs type text"),
     "id as feature": ("features/columns", ["loan"], "features.columns: 'loan' identifies or dates a row"),
+    "feature of the future": (
+        "columns/amount/after_event", True, "features.columns: 'amount' is written after the event (after_event)",
+    ),
     "free text as feature": ("features/columns", ["remark"], "features.columns: 'remark' is of type text"),
     "unknown feature": ("features/columns", ["nothing"], "features.columns: 'nothing' is not described"),
     "derived like a column": ("features/derived/amount", {"description": "two"}, "features.derived.amount: the name"),

@@ -9,43 +9,70 @@ import numpy as np
 import pandas as pd
 
 from include.evaluation import figures
-from include.evaluation.leakage import column_roc_auc
+from include.evaluation.leakage import columns_alone
 from include.evaluation.metrics import evaluate
+from include.evaluation.sanity import TURNED_ROWS, LoadAndPredict, Sanity, order_difference
 from include.evaluation.verdict import Reason
 from include.files import write_parquet
 from include.registry import tracking, versions
 from include.steps.ledger import Record, Work, step
-from include.steps.retrain.rows import HOLDOUT, HOLDOUT_SCORES, KEY_LABEL, TRAIN, inputs
+from include.steps.retrain.rows import HOLDOUT, HOLDOUT_SCORES, KEY_LABEL, TRAIN, inputs, read
 from include.training import package
+from include.training.probe import FreshProcess
+
+ANSWERED_ROWS = 100
 
 
 @step
 def evaluate_challenger(work: Work, record: Record) -> Record:
     """Score challenger and champion on the same hold-out rows, and a dummy that knows only the base rate."""
-    train_matrix, train_labels, _ = inputs(work, record, TRAIN)
-    matrix, labels, _ = inputs(work, record, HOLDOUT)
-    challenger = package.load(Path(record["packages"][record["challenger"]]))
-    scores = {"challenger": challenger.score(matrix)}
-    metrics = {
-        "challenger": evaluate(labels, scores["challenger"], work.spec.decision),
-        "dummy": evaluate(labels, np.full(len(labels), train_labels.mean()), work.spec.decision),
-    }
-    champion = _load_champion(work, record, matrix)
-    scored = champion if isinstance(champion, package.LoadedModel) else None
-    if scored:
-        scores["champion"] = scored.score(matrix)
-        metrics["champion"] = evaluate(labels, scores["champion"], work.spec.decision)
-    write_parquet(work.folder / HOLDOUT_SCORES, pd.DataFrame({KEY_LABEL: labels, **scores}))
-    target = work.spec.target
-    classes = (f"{target.column}: {target.negative}", f"{target.column}: {target.positive}")
-    on = f"hold-out rows from {record['holdout_from']} on"
-    figures.draw(labels, scores, work.folder / "figures", rows=on, classes=classes)
+    with FreshProcess() as fresh:  # it imports its libraries beside what is done here
+        train_matrix, train_labels, _ = inputs(work, record, TRAIN)
+        matrix, labels, _ = inputs(work, record, HOLDOUT)
+        challenger = package.load(Path(record["packages"][record["challenger"]]))
+        scores = {"challenger": challenger.score(matrix)}
+        metrics = {
+            "challenger": evaluate(labels, scores["challenger"], work.spec.decision),
+            "dummy": evaluate(labels, np.full(len(labels), train_labels.mean()), work.spec.decision),
+        }
+        champion = _load_champion(work, record, matrix)
+        scored = champion if isinstance(champion, package.LoadedModel) else None
+        if scored:
+            scores["champion"] = scored.score(matrix)
+            metrics["champion"] = evaluate(labels, scores["champion"], work.spec.decision)
+        write_parquet(work.folder / HOLDOUT_SCORES, pd.DataFrame({KEY_LABEL: labels, **scores}))
+        target = work.spec.target
+        classes = (f"{target.column}: {target.negative}", f"{target.column}: {target.positive}")
+        on = f"hold-out rows from {record['holdout_from']} on"
+        figures.draw(labels, scores, work.folder / "figures", rows=on, classes=classes)
+        sanity = Sanity(
+            columns=columns_alone(train_matrix, train_labels, matrix, labels),
+            order_difference=_order_difference(work, record, challenger, scores["challenger"]),
+            load_and_predict=_load_and_predict(fresh, record, matrix, scores["challenger"]),
+        )
     return {
         "metrics": {name: found.as_dict() for name, found in metrics.items()},
-        "column_roc_auc": column_roc_auc(train_matrix, train_labels, matrix, labels),
+        "sanity": asdict(sanity),
         "champion_trained_until": scored.manifest.trained_until if scored else None,
         "obstacle": asdict(champion) if isinstance(champion, Reason) else None,
     }
+
+
+def _order_difference(work: Work, record: Record, challenger: package.LoadedModel, scores: np.ndarray) -> float:
+    rows = read(record["window"], record, HOLDOUT).head(TURNED_ROWS)
+    return order_difference(challenger.score, rows, scores[: len(rows)], work.spec)
+
+
+def _load_and_predict(fresh: FreshProcess, record: Record, matrix: pd.DataFrame, scores: np.ndarray) -> LoadAndPredict:
+    rows = matrix.head(ANSWERED_ROWS)
+    found = fresh.answers(Path(record["packages"][record["challenger"]]), rows)
+    return LoadAndPredict(
+        rows=len(rows),
+        difference=float(np.abs(found.scores - scores[: len(rows)]).max()),
+        load_seconds=found.load_seconds,
+        predict_milliseconds=found.predict_milliseconds,
+        memory_megabytes=found.memory_megabytes,
+    )
 
 
 def _load_champion(work: Work, record: Record, matrix: pd.DataFrame) -> package.LoadedModel | Reason | None:

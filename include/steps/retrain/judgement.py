@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from include.evaluation import gate
+from include.evaluation.leakage import Alone
 from include.evaluation.metrics import Metrics, single
 from include.evaluation.resampling import Resamples, resample
+from include.evaluation.sanity import LoadAndPredict, Sanity
 from include.evaluation.verdict import Reason, Verdict
 from include.files import read_parquet, write_text
 from include.registry import tracking
@@ -30,7 +34,7 @@ def judge(work: Work, record: Record) -> Record:
         champion=metrics.get("champion"),
         dummy=metrics["dummy"],
         resamples=_resamples(work),
-        column_roc_auc=record["column_roc_auc"],
+        sanity=_sanity(record["sanity"]),
     )
     verdict = gate.judge(evidence, work.spec.gate, no_gain_needed=_freshness(work, record), not_evaluated=obstacle)
     write_text(work.folder / "verdict.json", verdict.to_json())
@@ -48,6 +52,11 @@ def judge(work: Work, record: Record) -> Record:
     _log_evaluation(work, record, verdict)
     log.info("gate: %s", verdict.summary)
     return {"verdict": verdict.outcome.value, "reasons": reasons}
+
+
+def _sanity(found: Mapping[str, Any]) -> Sanity:
+    columns = {name: Alone(**alone) for name, alone in found["columns"].items()}
+    return Sanity(columns, found["order_difference"], LoadAndPredict(**found["load_and_predict"]))
 
 
 def _resamples(work: Work) -> Resamples:

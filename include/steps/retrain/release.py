@@ -21,11 +21,9 @@ from include.registry import promotion, tracking, versions
 from include.registry.promotion import Candidacy, ChampionChanged
 from include.state import runs
 from include.steps.ledger import Record, Work, step
-from include.steps.retrain.rows import HOLDOUT, HOLDOUT_SCORES, inputs, publication_of
+from include.steps.retrain.rows import HOLDOUT_SCORES, publication_of
 from include.training import package
-from include.training.probe import FreshProcess, require_same
 
-SAMPLE_ROWS = 100
 GATE_OUTCOMES = {"FAIL": "REFUSED", "NOT_EVALUATED": "NOT_EVALUATED"}
 
 
@@ -33,21 +31,16 @@ GATE_OUTCOMES = {"FAIL": "REFUSED", "NOT_EVALUATED": "NOT_EVALUATED"}
 def register(work: Work, record: Record) -> Record:
     """Complete the package and register it as ``challenger``; a refused one ends the run here.
 
-    What arrived in the registry has to answer sample rows as the model does here before it becomes a version.
+    What arrived in the registry has to be the model that was judged, whole, before it becomes a version.
     """
     if record["verdict"] in GATE_OUTCOMES:
         raise NothingToDo(GATE_OUTCOMES[record["verdict"]], *record["reasons"])
     if work.run.run_mode == "dry_run":
         raise NothingToDo("DRY_RUN", "run_mode is dry_run: judged, nothing registered", *record["reasons"])
     client = tracking.connect(work.settings.mlflow_uri)
-    with FreshProcess() as fresh:
-        model = package.load(Path(record["packages"][record["challenger"]]))
-        submission, manifest = _submission(work, record, model)
-        sample = inputs(work, record, HOLDOUT)[0].head(SAMPLE_ROWS)
-        expected = model.score(sample)
-        version = versions.register(
-            work.engine, client, submission, lambda arrived: require_same(expected, fresh.scores(arrived, sample))
-        )
+    model = package.load(Path(record["packages"][record["challenger"]]))
+    submission, manifest = _submission(work, record, model)
+    version = versions.register(work.engine, client, submission, package.load)
     versions.set_alias(client, work.run.use_case, versions.CHALLENGER, version)
     return {"version": version, "model_sha256": manifest.model_sha256}
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from include.evaluation.gate import Evidence, judge
+from include.evaluation.leakage import Alone
 from include.evaluation.metrics import evaluate
 from include.evaluation.resampling import Resamples, resample
+from include.evaluation.sanity import LoadAndPredict, Sanity
 from include.evaluation.verdict import Outcome, Reason, Result
 from include.spec import Decision, Gate, Rule
 
@@ -34,6 +37,23 @@ SCORES = {name: scores_of(noise, 3) for name, noise in {"same": 1.0, "better": 0
 SCORES["equal"] = np.clip(SCORES["same"] + np.random.default_rng(4).normal(0, 0.01, ROWS), 0, 1)
 
 
+SOUND = Sanity(
+    columns={"tenure": Alone(roc_auc=0.7, missing_roc_auc=0.5, is_copy=False)},
+    order_difference=0.0,
+    load_and_predict=LoadAndPredict(100, 1e-15, load_seconds=0.1, predict_milliseconds=5.0, memory_megabytes=300.0),
+)
+
+
+SANITY = (
+    "roc_auc_ceiling",
+    "order",
+    "fresh_process",
+    "load_seconds",
+    "predict_milliseconds",
+    "memory_megabytes",
+)
+
+
 def evidence(challenger: str, champion: str | None = "same", rows: int = ROWS, seed: int = 1) -> Evidence:
     labels = LABELS[:rows]
     found = {"challenger": SCORES[challenger][:rows]} | ({"champion": SCORES[champion][:rows]} if champion else {})
@@ -42,6 +62,7 @@ def evidence(challenger: str, champion: str | None = "same", rows: int = ROWS, s
         champion=evaluate(labels, found["champion"]) if champion else None,
         dummy=evaluate(labels, np.full(rows, labels.mean())),
         resamples=resample(labels, found, ["brier", "roc_auc"], Decision(), seed=seed),
+        sanity=SOUND,
     )
 
 
@@ -71,7 +92,7 @@ def test_against_a_champion(challenger: str, fresh: str, outcome: Outcome, codes
         "roc_auc_regression",
         "brier_floor",
         "brier_regression",
-        "roc_auc_ceiling",
+        *SANITY,
     ]
     assert not verdict.cold_start
 
@@ -124,7 +145,7 @@ def test_cold_start(challenger: str, outcome: Outcome, codes: set[str]) -> None:
         "beats_dummy",
         "roc_auc_floor",
         "brier_floor",
-        "roc_auc_ceiling",
+        *SANITY,
     ]
 
 
@@ -136,6 +157,11 @@ def changed(which: str, **change: float) -> Evidence:
     """The same with other figures for some of the models."""
     found = {name: getattr(PLAIN, name) for name in ("challenger", "champion", "dummy")}
     return replace(PLAIN, **{name: replace(one, **change) for name, one in found.items() if name in which.split()})
+
+
+def insane(**found: Any) -> Evidence:
+    """The same with something else found of the challenger."""
+    return replace(PLAIN, sanity=replace(SOUND, **found))
 
 
 ALL = "challenger champion dummy"
@@ -154,6 +180,8 @@ ALL = "challenger champion dummy"
         pytest.param(changed("dummy", roc_auc=math.nan), GATE, None, "METRIC_MISSING", id="dummy nan"),
         pytest.param(changed("champion", n=999), GATE, None, "NOT_THE_SAME_ROWS", id="other rows"),
         pytest.param(replace(PLAIN, resamples=None), GATE, None, "NO_RESAMPLES", id="no comparison row by row"),
+        pytest.param(replace(PLAIN, sanity=None), GATE, None, "NO_SANITY", id="not looked at"),
+        pytest.param(insane(order_difference=math.nan), GATE, None, "METRIC_MISSING", id="scores nan in another order"),
         pytest.param(replace(PLAIN, champion=None), GATE, SAW, "CHAMPION_SAW_HOLDOUT", id="given reason"),
     ],
 )
@@ -178,16 +206,37 @@ def test_a_tie_with_the_dummy_does_not_beat_it(auc: float, outcome: Outcome) -> 
     assert judge(replace(changed("challenger", roc_auc=auc), champion=None), gate).outcome == outcome
 
 
+def alone(**found: Any) -> Evidence:
+    """One column with these figures."""
+    return insane(columns={"tenure": Alone(**{"roc_auc": 0.7, "missing_roc_auc": 0.5, "is_copy": False, **found})})
+
+
+def used(**found: float) -> Evidence:
+    """A package that took so much."""
+    return insane(load_and_predict=replace(SOUND.load_and_predict, **found))
+
+
 @pytest.mark.parametrize(
-    ("model", "column", "code"),
-    [(0.9995, 0.7, "LEAKAGE"), (0.9, 0.995, "LEAKAGE"), (0.9, 0.99, "OK")],
-    ids=["the model", "one column", "at the limit"],
+    ("given", "code"),
+    [
+        pytest.param(changed("challenger", roc_auc=0.9995), "LEAKAGE", id="the model"),
+        pytest.param(alone(roc_auc=0.995), "LEAKAGE", id="one column"),
+        pytest.param(alone(roc_auc=0.99), None, id="one column at the limit"),
+        pytest.param(alone(roc_auc=0.6, missing_roc_auc=0.995), "AFTER_EVENT", id="a column with one label only"),
+        pytest.param(alone(roc_auc=1.0, is_copy=True), "COPY_OF_TARGET", id="the label by another name"),
+        pytest.param(insane(order_difference=1e-6), "DEPENDS_ON_ORDER", id="another order"),
+        pytest.param(insane(order_difference=1e-9), None, id="another order at the limit"),
+        pytest.param(used(difference=1e-8), "ANSWERS_DIFFER", id="another answer in a fresh process"),
+        pytest.param(used(load_seconds=11), "OVER_BUDGET", id="slow to load"),
+        pytest.param(used(predict_milliseconds=501), "OVER_BUDGET", id="slow to answer"),
+        pytest.param(used(memory_megabytes=2001), "OVER_BUDGET", id="too large"),
+        pytest.param(used(load_seconds=10, predict_milliseconds=500, memory_megabytes=2000), None, id="within budget"),
+    ],
 )
-def test_what_is_too_good_to_be_true_blocks(model: float, column: float, code: str) -> None:
-    found = replace(changed("challenger", roc_auc=model), champion=None, column_roc_auc={"tenure": column})
-    verdict = judge(found, GATE)
+def test_what_is_too_good_to_be_true_or_cannot_be_served_blocks(given: Evidence, code: str | None) -> None:
+    verdict = judge(replace(given, champion=None), GATE)
     failed = {check.code for check in verdict.checks if not check.passed}
-    assert (failed, verdict.promotes) == (set() if code == "OK" else {code}, code == "OK")
+    assert (failed, verdict.promotes) == ({code} if code else set(), code is None)
 
 
 def test_json_summary_and_markdown() -> None:

@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from include.training import probe
 from include.training.package import MANIFEST, MODEL, PackageRefused, Provenance, save
-from include.training.probe import FreshProcess, require_same
+from include.training.probe import FreshProcess
 
 
 @pytest.fixture
@@ -27,7 +27,13 @@ def test_a_fresh_process_answers_the_same(package: Path, models, training):
     sample = training.inputs.head(100)
     with FreshProcess() as fresh:
         for _ in range(2):  # what asks twice gets another fresh process
-            require_same(models["gradient_boosting"].predict_proba(sample)[:, 1], fresh.scores(package, sample))
+            found = fresh.answers(package, sample)
+            expected = models["gradient_boosting"].predict_proba(sample)[:, 1]
+            np.testing.assert_allclose(found.scores, expected, rtol=0, atol=1e-9)
+            assert 0 < found.load_seconds < 60
+            assert 0 < found.predict_milliseconds < 60_000
+            # More than Python with its libraries, less than this process, which has loaded all of them and the rows.
+            assert 50 < found.memory_megabytes < 1000
 
 
 def test_a_package_that_needs_another_type_is_refused_there(package: Path, models, training):
@@ -39,28 +45,10 @@ def test_a_package_that_needs_another_type_is_refused_there(package: Path, model
     manifest["files"][MODEL] = hashlib.sha256(content).hexdigest()
     (package / MANIFEST).write_text(json.dumps(manifest))
     with FreshProcess() as fresh, pytest.raises(PackageRefused, match=r"not trusted: json\.dumps"):
-        fresh.scores(package, training.inputs.head(3))
+        fresh.answers(package, training.inputs.head(3))
 
 
 def test_a_process_that_does_not_answer_is_ended(package: Path, training, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(probe, "SECONDS", 0.01)
     with FreshProcess() as fresh, pytest.raises(PackageRefused, match="no answer"):
-        fresh.scores(package, training.inputs.head(3))
-
-
-@pytest.mark.parametrize(
-    ("found", "message"),
-    [
-        ([0.1, 0.2], "2 answers to 3 rows"),
-        ([0.1, 0.2, 0.3001], "1 of 3 sample rows .* row 2: 0.3001 instead of 0.3"),
-        ([0.1, np.nan, 0.3], "row 1: nan instead of 0.2"),
-    ],
-    ids=["fewer", "another number", "no number"],
-)
-def test_another_answer_is_refused(found: list[float], message: str):
-    with pytest.raises(PackageRefused, match=message):
-        require_same(np.array([0.1, 0.2, 0.3]), np.array(found))
-
-
-def test_the_order_of_a_sum_makes_no_difference():
-    require_same(np.array([0.1 + 0.2]), np.array([0.3]))
+        fresh.answers(package, training.inputs.head(3))
