@@ -12,13 +12,14 @@ hold-out, and registers and promotes it if the gate says `PASS`.
 | `validate_window` failed | too few rows or labels, stale data, a shift that is implausible, or the same ids in training and hold-out (`SAME_IDS`) | the log names each fault; see `<use case>_ingest` |
 | `compare_with_last_training` skipped, `UNCHANGED` | the same training was judged before; its verdict is in the log | nothing |
 | one `train` failed | that candidate is out; the others go on | its log; the rest of the run is valid |
-| `explain` failed, `AdditivityError` | the explanation does not add up to the scores that it explains, so nothing is judged | the log says by how much; report it with the candidate's kind |
+| `evaluate`, `explain` or `gate` failed | an error kept the challenger from being judged; its verdict is `NOT_EVALUATED: EVALUATION_FAILED` | the log; clear the task, or let the next run judge |
 | `evaluate` failed, `PackageRefused` | a fresh process cannot load the model or does not answer in time | clear the task; if it fails again, compare the installed libraries with those in `manifest.json` |
 | `register` failed, `PackageRefused` | what arrived in the registry is not what was sent; it is no version | clear the task; if it fails again, look at the store of MLflow's artifacts |
 | `register` skipped, `LEAKAGE`, `COPY_OF_TARGET` or `AFTER_EVENT` among the reasons | the model or a single column is too good to be true | look for a column that is known only after the event; mark it `after_event` in the spec |
 | `register` skipped, `DEPENDS_ON_ORDER` among the reasons | a feature looks at other rows or at the place of a column, so that a single row would score otherwise | make it of its own row in `features.py` |
 | `register` skipped, `OVER_BUDGET` among the reasons | the packaged model takes more time or memory than `gate.budget` allows | a smaller model, or a larger budget |
-| `register` skipped | the gate refused (`REFUSED`, `NOT_EVALUATED`) or the run is a `dry_run` | `verdict.json` in MLflow gives every check |
+| `register` skipped, `EXPLANATION_NOT_ADDITIVE` among the reasons | the explanation does not add up to the scores that it explains | the reason says by how much; report it with the candidate's kind |
+| `register` skipped | the gate refused (`REFUSED`, `NOT_EVALUATED`) or the run is a `dry_run` | the page of the verdict gives every check; the log of `gate` says where it is |
 | `promote` skipped, `CHAMPION_CHANGED` | somebody promoted in between | the next run compares anew |
 """
 

@@ -28,6 +28,8 @@ class Settings:
     state_url: str
     lake_uri: str
     mlflow_uri: str
+    mlflow_pages: str
+    """Where a browser finds MLflow, which in containers is not where the tasks do."""
     airflow_port: int
     mlflow_port: int
     data_docs: bool = False
@@ -37,6 +39,7 @@ class Settings:
         """Read ``environ``; raise ``SettingsError`` naming the variable that is wrong."""
         home = Path(environ.get("MODELOPS_HOME") or PROJECT / ".modelops").expanduser().resolve()
         mlflow_port = _port(environ, "MODELOPS_MLFLOW_PORT", 5000)
+        mlflow_uri = environ.get("MODELOPS_MLFLOW_URI") or f"http://{HOST}:{mlflow_port}"
         folders = environ.get("MODELOPS_USE_CASES", "")
         return cls(
             home=home,
@@ -44,7 +47,8 @@ class Settings:
             or (PROJECT / "include" / "use_cases",),
             state_url=environ.get("MODELOPS_STATE_URL") or f"sqlite:///{home / 'state.db'}",
             lake_uri=environ.get("MODELOPS_LAKE_URI") or str(home / "lake"),
-            mlflow_uri=environ.get("MODELOPS_MLFLOW_URI") or f"http://{HOST}:{mlflow_port}",
+            mlflow_uri=mlflow_uri,
+            mlflow_pages=environ.get("MODELOPS_MLFLOW_PAGES") or mlflow_uri,
             airflow_port=_port(environ, "MODELOPS_AIRFLOW_PORT", 8080),
             mlflow_port=mlflow_port,
             data_docs=environ.get("MODELOPS_DATA_DOCS", "0") not in ("", "0"),

@@ -65,17 +65,28 @@ def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+def copy_of_churn(folder: Path, *changes: Callable[[dict[str, Any]], None]) -> None:
+    """Make a copy of the churn use case in ``folder``, anew, with a spec that ``changes`` have been made to."""
+    shutil.copytree(PROJECT / "include" / "use_cases" / "churn", folder / "churn", dirs_exist_ok=True)
+    _change(folder, *changes)
+
+
+def _change(folder: Path, *changes: Callable[[dict[str, Any]], None]) -> None:
+    path = folder / "churn" / "spec.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for change in changes:
+        change(content)
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
 @pytest.fixture
 def edit_churn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[dict[str, Any]], None]], None]:
     """Let the churn use case be a copy whose spec the given function changes; again edits the copy."""
     folder = tmp_path / "use_cases"
-    shutil.copytree(PROJECT / "include" / "use_cases" / "churn", folder / "churn")
+    copy_of_churn(folder)
 
     def edit(change: Callable[[dict[str, Any]], None]) -> None:
-        path = folder / "churn" / "spec.yaml"
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        change(content)
-        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        _change(folder, change)
         monkeypatch.setenv("MODELOPS_USE_CASES", str(folder))
 
     return edit

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from include import spec as specs
 from include.cli.console import heading, line
 from include.cli.draft import Draft, Wishes, draft
 from include.cli.profile import read_columns
+from include.pages import environment
 from include.settings import Settings
 from include.spec import SpecError
 
@@ -107,16 +107,9 @@ def _report(settings: Settings, folder: Path, found: Draft) -> None:
 
 
 def _render(template: str, **values: Any) -> str:
-    environment = Environment(  # noqa: S701 - makes YAML and Python, not HTML; values pass the filter yaml
-        loader=PackageLoader("include.cli"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["yaml"] = _yaml
-    environment.filters["comment"] = lambda text: " ".join(text.split())
-    return environment.get_template(f"{template}.j2").render(values)
+    folder = Path(__file__).with_name("templates")
+    made = environment(folder, yaml=_yaml, comment=lambda text: " ".join(text.split()))
+    return made.get_template(f"{template}.j2").render(values)
 
 
 def _yaml(value: Any) -> str:

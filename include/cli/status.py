@@ -14,9 +14,10 @@ from include.settings import Settings
 from include.spec import discover
 from include.stack.environment import airflow_url
 from include.stack.secrets import USER, load_secrets
-from include.state import promotions, publications, requests, runs
+from include.state import overrides, promotions, publications, requests, runs
 from include.state.database import connect
 
+MOST_OVERRIDES = 3
 VERDICTS = frozenset({"PROMOTED", "REFUSED", "NOT_EVALUATED", "UNCHANGED", "DRY_RUN"})
 
 
@@ -39,6 +40,7 @@ def use_case_state(settings: Settings, use_case: str) -> dict[str, Any]:
         "champion": _champion(engine, use_case),
         "registered_versions": _registered_versions(settings, use_case),
         "last_run": _last_run(engine, use_case),
+        "overrides": _overrides(engine, use_case),
         "last_monitor": _last_monitor(engine, use_case),
         "pending_requests": len(requests.pending(engine, use_case)),
         "data": _data(engine, use_case),
@@ -98,7 +100,13 @@ def _last_run(engine: Engine, use_case: str) -> dict[str, Any] | None:
         "reason": row.reason,
         "reasons": list(row.reasons),
         "as_of": row.as_of,
+        "verdict_page": row.details.get("verdict_page"),
     }
+
+
+def _overrides(engine: Engine, use_case: str) -> list[dict[str, Any]]:
+    """Those that wait for a run, and those that runs have used, newest first."""
+    return [vars(one) for one in reversed(overrides.every(engine, use_case))]
 
 
 def _last_monitor(engine: Engine, use_case: str) -> dict[str, Any] | None:
@@ -136,6 +144,7 @@ def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
     if run := state["last_run"]:
         rows += [("last retrain", f"[bold]{run['outcome']}[/bold]  ({run['run_id']}: {run['reason']})")]
         rows += [("", reason) for reason in run["reasons"]]
+        rows += [("verdict", run["verdict_page"])] if run["verdict_page"] else []
     else:
         rows += [("last retrain", "none yet; start with make run")]
     if champion := state["champion"]:
@@ -158,4 +167,8 @@ def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
     versions = state["registered_versions"]
     rows += [("versions", "MLflow does not answer" if versions is None else str(versions))]
     rows += [("pending requests", str(state["pending_requests"]))]
+    for given in state["overrides"][:MOST_OVERRIDES]:
+        used = f"used by {given['used_by']}" if given["used_by"] else f"until {given['until']}"
+        what = f"{given['obstacle']} of version {given['champion']}, by {given['by']}, {used}: {given['because']}"
+        rows += [("override", what)]
     return rows

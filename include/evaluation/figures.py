@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
-from include.evaluation.metrics import Metrics, evaluate
+from include.evaluation.metrics import DEFAULT, Metrics, evaluate
 from include.files import whole
+from include.spec import Decision
 
 # Told apart without colours, too: a figure may be printed, and not everybody sees the same ones.
 STYLES = (("#1f5fa8", "-", "o"), ("#d9822b", "--", "s"), ("#4c9a5b", "-.", "^"), ("#8a5aa8", ":", "D"))
@@ -41,15 +42,17 @@ def draw(
     *,
     rows: str = "rows",
     classes: tuple[str, str] = ("negative", "positive"),
+    decision: Decision = DEFAULT,
 ) -> list[Path]:
     """Write ``roc``, ``precision_recall``, ``calibration`` and ``confusion`` (.png) to ``folder``; return their paths.
 
     ``labels`` (0 or 1, both present) and the ``scores`` of each model, four at most, are of shape (rows,); the keys are
-    the legend. ``rows`` says what the rows are, ``classes`` what 0 and 1 mean. The same arguments make the same bytes.
+    the legend. ``rows`` says what the rows are, ``classes`` what 0 and 1 mean, ``decision`` from which score on a row
+    is flagged. The same arguments make the same bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     models = [
-        _Model(name, values, evaluate(labels, values), *style)
+        _Model(name, values, evaluate(labels, values, decision), *style)
         for (name, values), style in zip(scores.items(), STYLES, strict=False)
     ]
     classes = _plain(classes[0]), _plain(classes[1])
@@ -158,6 +161,6 @@ def _confusion(axes: Axes, labels: np.ndarray, model: _Model, classes: tuple[str
         text = f"{counts[row, column]:,}\n{100 * share:.0f} % of the row"
         color = "white" if share > DARK else "black"
         axes.text(column, row, text, ha="center", va="center", fontsize=11, color=color)
-    axes.set_title(f"{model.name}, flagged from a score of {threshold:g} on", fontsize=10)
+    axes.set_title(f"{model.name}, flagged from a score of {threshold:.3g} on", fontsize=10)
     axes.set(xlabel="predicted", ylabel="actual", xticks=[0, 1], yticks=[0, 1], xticklabels=classes)
     axes.set_yticklabels(classes, rotation=90, va="center")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from include.evaluation.checks import (
@@ -31,30 +31,42 @@ class Evidence:
     resamples: Resamples | None = None
     """Of the rules' metrics, for the challenger and, if there is one, the champion."""
     sanity: Sanity | None = None
+    obstacle: Reason | None = None
+    """Why there are no figures of the champion although there is one."""
 
 
-def judge(evidence: Evidence, gate: Gate, *, no_gain_needed: str = "", not_evaluated: Reason | None = None) -> Verdict:
+def judge(
+    evidence: Evidence,
+    gate: Gate,
+    *,
+    no_gain_needed: str = "",
+    override: Reason | None = None,
+    not_evaluated: Sequence[Reason] = (),
+) -> Verdict:
     """Judge the challenger against floors, a model that knows only the base rate, and the champion.
 
-    Without a champion its rules do not apply and the verdict says ``COLD_START``; a champion that exists but could not
-    be scored is told by ``not_evaluated``, as is any other reason of the caller's. ``no_gain_needed`` says why the
-    spec asks for no gain this time (``gate.freshness``). Every check is made before the verdict is formed.
+    Without a champion its rules do not apply and the verdict says ``COLD_START``. With one that cannot be judged
+    nothing is, unless ``override`` says who lets the challenger be judged without it. ``no_gain_needed`` says why the
+    spec asks for no gain this time (``gate.freshness``), ``not_evaluated`` whatever else forbids a verdict. Every check
+    is made before the verdict is formed.
     """
-    cold_start = evidence.champion is None
+    cold_start = evidence.champion is None and evidence.obstacle is None
+    notes = _notes(evidence, override)
     checks: tuple[Check, ...] = ()
     if evidence.challenger is not None:
         checks = tuple(_checks(evidence.challenger, evidence, gate, no_gain_needed))
-    obstacles = tuple(_obstacles(evidence, gate, checks, not_evaluated))
+    unjudged = (evidence.obstacle,) if evidence.obstacle and not override else ()
+    obstacles = (*unjudged, *not_evaluated, *_obstacles(evidence, gate, checks))
     failed = tuple(Reason(check.code, check.message) for check in checks if not check.passed)
     if obstacles:
         return Verdict(Outcome.NOT_EVALUATED, checks, obstacles, cold_start)
     if failed:
-        return Verdict(Outcome.FAIL, checks, failed + _note(cold_start), cold_start)
-    against = "the floors and the dummy model" if cold_start else "the floors, the dummy model and the champion"
+        return Verdict(Outcome.FAIL, checks, failed + notes, cold_start)
+    against = "floors and dummy model" if evidence.champion is None else "floors, dummy model and champion"
     passed = Reason("ALL_CHECKS_PASSED", f"the challenger holds against {against}")
     gains = tuple(Reason("BETTER", c.message) for c in checks if c.gain and c.code == "OK" and c.name.endswith("_gain"))
     waived = (Reason("NO_GAIN_NEEDED", no_gain_needed),) if any(c.result is Result.WAIVED for c in checks) else ()
-    return Verdict(Outcome.PASS, checks, (passed, *gains, *waived, *_note(cold_start)), cold_start)
+    return Verdict(Outcome.PASS, checks, (passed, *gains, *waived, *notes), cold_start)
 
 
 def rule_metrics(gate: Gate) -> list[str]:
@@ -62,8 +74,13 @@ def rule_metrics(gate: Gate) -> list[str]:
     return sorted({rule.metric for rule in gate.rules})
 
 
-def _note(cold_start: bool) -> tuple[Reason, ...]:
-    return (Reason("COLD_START", "there is no champion to compare with"),) if cold_start else ()
+def _notes(evidence: Evidence, override: Reason | None) -> tuple[Reason, ...]:
+    """What a reader has to know of a verdict that was formed without the champion."""
+    if evidence.champion is not None:
+        return ()
+    if evidence.obstacle is None:
+        return (Reason("COLD_START", "there is no champion to compare with"),)
+    return (override,) if override else ()
 
 
 def _checks(challenger: Metrics, evidence: Evidence, gate: Gate, no_gain_needed: str) -> Iterator[Check]:
@@ -79,10 +96,8 @@ def _checks(challenger: Metrics, evidence: Evidence, gate: Gate, no_gain_needed:
         yield from usable(evidence.sanity.load_and_predict, gate.budget)
 
 
-def _obstacles(evidence: Evidence, gate: Gate, checks: tuple[Check, ...], given: Reason | None) -> Iterator[Reason]:
+def _obstacles(evidence: Evidence, gate: Gate, checks: tuple[Check, ...]) -> Iterator[Reason]:
     challenger = evidence.challenger
-    if given is not None:
-        yield given
     if not gate.rules:
         yield Reason("NO_RULES", "the gate has no rules; add at least one to gate.rules")
     if challenger is None:

@@ -113,6 +113,12 @@ def finishing(client: MlflowClient, mlflow_run_id: str) -> Iterator[None]:
     patient(client.set_terminated)(mlflow_run_id, "FINISHED")
 
 
+def page(client: MlflowClient, base: str, mlflow_run_id: str, artifact: str) -> str:
+    """The address in the pages of MLflow, which a browser finds at ``base``, that shows an artifact of the run."""
+    found = patient(client.get_run)(mlflow_run_id)
+    return f"{base.rstrip('/')}/#/experiments/{found.info.experiment_id}/runs/{mlflow_run_id}/artifacts/{artifact}"
+
+
 @patient
 def end_all(client: MlflowClient, run: Run, status: str) -> None:
     """End the parent as ``status``, and as ``FAILED`` what a killed task of this run left open."""

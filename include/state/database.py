@@ -28,13 +28,16 @@ from sqlalchemy import (
     event,
     inspect,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 SQLITE_SECONDS = 30
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+ONLY_TABLES_MORE = frozenset({1})
+"""Older schemas that lack whole tables and nothing else, so that making those brings a database up to date."""
 
 metadata = MetaData()
 
@@ -136,6 +139,21 @@ promotions = Table(
     Column("done_at", String, nullable=True),
 )
 
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("use_case", String, nullable=False),
+    Column("champion", String, nullable=False),
+    Column("obstacle", String, nullable=False),
+    Column("because", String, nullable=False),
+    Column("by", String, nullable=False),
+    Column("until", String, nullable=False),
+    Column("given_at", String, nullable=False),
+    Column("used_by", String, nullable=True),
+    Column("used_at", String, nullable=True),
+)
+
 fences = Table("fences", metadata, Column("name", String, primary_key=True), Column("value", Integer, nullable=False))
 
 
@@ -177,10 +195,10 @@ def connect(url: str) -> Engine:
 
 
 def _prepare(connection: Connection) -> None:
-    """Make the tables in an empty database; of one that is not, touch nothing before its version is known."""
+    """Make the tables that are missing; of a database that is not empty, touch nothing before its version is known."""
     known = inspect(connection).has_table(schema.name)
     found = connection.execute(select(schema.c.version)).scalar() if known else None
-    if found not in (None, SCHEMA_VERSION):
+    if found is not None and found not in (SCHEMA_VERSION, *ONLY_TABLES_MORE):
         newer = "a newer" if found > SCHEMA_VERSION else "an older"
         raise SchemaMismatch(
             f"the state database {connection.engine.url!r} has schema {found}, this version of the project needs "
@@ -188,6 +206,8 @@ def _prepare(connection: Connection) -> None:
             "MODELOPS_STATE_URL) to a new place"
         )
     metadata.create_all(connection)
+    if found in ONLY_TABLES_MORE:
+        connection.execute(update(schema).values(version=SCHEMA_VERSION))
     insert_once(connection, schema, version=SCHEMA_VERSION)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from include.evaluation.verdict import Reason
 from include.files import write_parquet
 from include.registry import tracking, versions
 from include.steps.ledger import Record, Work, step
+from include.steps.retrain.dossier import failing_closed
 from include.steps.retrain.rows import HOLDOUT, HOLDOUT_SCORES, KEY_LABEL, TRAIN, inputs, read
 from include.training import package
 from include.training.probe import FreshProcess
@@ -23,7 +24,16 @@ from include.training.probe import FreshProcess
 ANSWERED_ROWS = 100
 
 
+@dataclass(frozen=True)
+class _Scored:
+    """A champion's scores, of shape (rows,), and the day after its last training day."""
+
+    scores: np.ndarray
+    trained_until: str
+
+
 @step
+@failing_closed
 def evaluate_challenger(work: Work, record: Record) -> Record:
     """Score challenger and champion on the same hold-out rows, and a dummy that knows only the base rate."""
     with FreshProcess() as fresh:  # it imports its libraries beside what is done here
@@ -35,16 +45,16 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
             "challenger": evaluate(labels, scores["challenger"], work.spec.decision),
             "dummy": evaluate(labels, np.full(len(labels), train_labels.mean()), work.spec.decision),
         }
-        champion = _load_champion(work, record, matrix)
-        scored = champion if isinstance(champion, package.LoadedModel) else None
+        champion = _score_champion(work, record, matrix)
+        scored = champion if isinstance(champion, _Scored) else None
         if scored:
-            scores["champion"] = scored.score(matrix)
+            scores["champion"] = scored.scores
             metrics["champion"] = evaluate(labels, scores["champion"], work.spec.decision)
         write_parquet(work.folder / HOLDOUT_SCORES, pd.DataFrame({KEY_LABEL: labels, **scores}))
         target = work.spec.target
         classes = (f"{target.column}: {target.negative}", f"{target.column}: {target.positive}")
         on = f"hold-out rows from {record['holdout_from']} on"
-        figures.draw(labels, scores, work.folder / "figures", rows=on, classes=classes)
+        figures.draw(labels, scores, work.folder / "figures", rows=on, classes=classes, decision=work.spec.decision)
         sanity = Sanity(
             columns=columns_alone(train_matrix, train_labels, matrix, labels),
             order_difference=_order_difference(work, record, challenger, scores["challenger"]),
@@ -53,7 +63,7 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
     return {
         "metrics": {name: found.as_dict() for name, found in metrics.items()},
         "sanity": asdict(sanity),
-        "champion_trained_until": scored.manifest.trained_until if scored else None,
+        "champion_trained_until": scored.trained_until if scored else None,
         "obstacle": asdict(champion) if isinstance(champion, Reason) else None,
     }
 
@@ -75,8 +85,8 @@ def _load_and_predict(fresh: FreshProcess, record: Record, matrix: pd.DataFrame,
     )
 
 
-def _load_champion(work: Work, record: Record, matrix: pd.DataFrame) -> package.LoadedModel | Reason | None:
-    """The champion, if there is one, or why it cannot be judged on the rows of ``matrix``."""
+def _score_champion(work: Work, record: Record, matrix: pd.DataFrame) -> _Scored | Reason | None:
+    """The champion's scores, if there is one, or why it cannot be judged on the rows of ``matrix``."""
     if record["champion"] is None:
         return None
     client = tracking.connect(work.settings.mlflow_uri)
@@ -90,4 +100,10 @@ def _load_champion(work: Work, record: Record, matrix: pd.DataFrame) -> package.
         return Reason("CHAMPION_SAW_HOLDOUT", message)
     if missing := sorted(set(champion.manifest.feature_types) - set(matrix.columns)):
         return Reason("CHAMPION_CANNOT_SCORE", f"version {record['champion']} needs {', '.join(missing)}")
-    return champion
+    try:
+        scores = champion.score(matrix)
+    except (TypeError, ValueError) as error:  # what scikit-learn says of inputs that do not fit
+        return Reason("CHAMPION_CANNOT_SCORE", f"version {record['champion']}: {type(error).__name__}: {error}")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        return Reason("CHAMPION_CANNOT_SCORE", f"version {record['champion']} gives scores that are no probabilities")
+    return _Scored(scores, until)

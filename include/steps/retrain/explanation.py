@@ -1,13 +1,18 @@
-"""The step of the retrain that explains the challenger; it has no say in the verdict."""
+"""The step of the retrain that explains the challenger. An explanation that is wrong forbids a verdict."""
 
 from __future__ import annotations
 
 import logging
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 
+from include.evaluation.verdict import Reason
 from include.explanation import report
+from include.explanation.shapley import AdditivityError
 from include.registry import tracking
 from include.steps.ledger import Record, Work, step
+from include.steps.retrain.dossier import failing_closed
 from include.steps.retrain.rows import HOLDOUT, TRAIN, inputs
 from include.training import package
 
@@ -15,12 +20,21 @@ log = logging.getLogger(__name__)
 
 
 @step
+@failing_closed
 def explain_challenger(work: Work, record: Record) -> Record:
-    """Explain the challenger on pinned hold-out rows, in figures and data that go to MLflow."""
+    """Explain the challenger on pinned hold-out rows, in figures and data that go to MLflow.
+
+    Values that do not add up to the scores that they explain are no explanation: they are not written, and the gate is
+    told why.
+    """
     training, _, _ = inputs(work, record, TRAIN)
     matrix, labels, _ = inputs(work, record, HOLDOUT)
     challenger = package.load(Path(record["packages"][record["challenger"]]))
-    explanation = report.explain(challenger, training, matrix, labels, work.spec)
+    try:
+        explanation = report.explain(challenger, training, matrix, labels, work.spec)
+    except AdditivityError as error:  # of this model, so that no retry helps
+        shutil.rmtree(work.folder / report.FOLDER, ignore_errors=True)  # of an earlier try, of another model
+        return {"unexplained": asdict(Reason("EXPLANATION_NOT_ADDITIVE", str(error)))}
     target = work.spec.target
     paths = report.write(
         explanation,
@@ -32,4 +46,4 @@ def explain_challenger(work: Work, record: Record) -> Record:
     tracking.log(client, record["mlflow_run"], files={report.FOLDER: paths})
     found = explanation.attributions
     log.info("%s goes by %s first (%s)", record["challenger"], found.names[explanation.order[0]], found.method)
-    return {}
+    return {"unexplained": None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,15 @@ from include.evaluation.metrics import Metrics, single
 from include.evaluation.resampling import Resamples, resample
 from include.evaluation.sanity import LoadAndPredict, Sanity
 from include.evaluation.verdict import Reason, Verdict
-from include.files import read_parquet, write_text
+from include.files import read_parquet
+from include.governance.words import sentence
 from include.registry import tracking
-from include.state import decisions, requests, runs
+from include.state import overrides, requests
+from include.state.overrides import Override
+from include.state.runs import ENABLED
 from include.steps.ledger import Record, Work, step
+from include.steps.retrain import dossier
+from include.steps.retrain.dossier import Circumstances
 from include.steps.retrain.rows import HOLDOUT, HOLDOUT_SCORES, KEY_LABEL, inputs
 from include.training import package
 
@@ -25,33 +31,59 @@ log = logging.getLogger(__name__)
 
 
 @step
+@dossier.failing_closed
 def judge(work: Work, record: Record) -> Record:
     """Form the verdict, write it as an artifact, and only then look at the other candidates' hold-out figures."""
+    client = tracking.connect(work.settings.mlflow_uri)
+    page = tracking.page(client, work.settings.mlflow_pages, record["mlflow_run"], f"{dossier.FOLDER}/{dossier.PAGE}")
+    override, hindrances = _override(work, record)
+    under = Circumstances(no_gain_needed=_freshness(work, record), override=override, mlflow_page=page)
+    verdict = _verdict(work, record, under, hindrances)
+    dossier.write_record(work, dossier.compose(work, record, verdict, under))
+    under = replace(under, others=_other_candidates(work, record))
+    kept = dossier.compose(work, record, verdict, under)
+    files = [dossier.write_record(work, kept), dossier.write_page(work, kept)]
+    reasons = dossier.note(work, record, verdict, under)
+    _log_evaluation(work, record, verdict, f"{sentence(kept)}\n\n{verdict.markdown}", files)
+    log.info("gate: %s %s", verdict.outcome, sentence(kept))
+    return {"verdict": verdict.outcome.value, "reasons": reasons, "verdict_page": page}
+
+
+def _verdict(work: Work, record: Record, under: Circumstances, hindrances: list[Reason]) -> Verdict:
     metrics = {name: Metrics(**values) for name, values in record["metrics"].items()}
-    obstacle = record["obstacle"] and Reason(**record["obstacle"])
+    obstacle = Reason(**record["obstacle"]) if record["obstacle"] else None
+    override = obstacle and under.override and Reason("CHAMPION_OVERRIDDEN", f"{under.override}; {obstacle.message}")
+    unexplained = [Reason(**record["unexplained"])] if record["unexplained"] else []
+    unknown = record["champion"] is not None and obstacle is None and "champion" not in metrics
     evidence = gate.Evidence(
         challenger=metrics["challenger"],
         champion=metrics.get("champion"),
         dummy=metrics["dummy"],
         resamples=_resamples(work),
         sanity=_sanity(record["sanity"]),
+        obstacle=Reason("NO_CHAMPION_METRICS", "the champion was not evaluated") if unknown else obstacle,
     )
-    verdict = gate.judge(evidence, work.spec.gate, no_gain_needed=_freshness(work, record), not_evaluated=obstacle)
-    write_text(work.folder / "verdict.json", verdict.to_json())
-    reasons = [f"{reason.code}: {reason.message}" for reason in verdict.reasons]
-    facts = {
-        "fingerprint": record["fingerprint"],
-        "champion": record["champion"],
-        "challenger": record["challenger"],
-        "metrics": record["metrics"],
-        "holdout_from": record["holdout_from"],
-        "others": _other_candidates(work, record),
-    }
-    decisions.record(work.engine, work.run, "gate", verdict.outcome.value, reasons, facts)
-    runs.record(work.engine, work.run, None, verdict=verdict.outcome.value, metrics=record["metrics"])
-    _log_evaluation(work, record, verdict)
-    log.info("gate: %s", verdict.summary)
-    return {"verdict": verdict.outcome.value, "reasons": reasons}
+    return gate.judge(
+        evidence,
+        work.spec.gate,
+        no_gain_needed=under.no_gain_needed,
+        override=override or None,
+        not_evaluated=[*hindrances, *unexplained],
+    )
+
+
+def _override(work: Work, record: Record) -> tuple[Override | None, list[Reason]]:
+    """The override that lets this run judge without the champion, or why those that there are do not."""
+    if record["obstacle"] is None:
+        return None, []
+    hindrances = []
+    for one in overrides.matching(work.engine, work.run.use_case, record["champion"], [record["obstacle"]["code"]]):
+        hindrance = overrides.hindrance(work.engine, work.run, one)
+        # A dry run changes nothing, so it must not use up what the run needs that can promote.
+        if hindrance is None and (work.run.run_mode != ENABLED or overrides.take(work.engine, work.run, one)):
+            return one, []
+        hindrances.append(Reason(*(hindrance or ("OVERRIDE_USED", f"another run has just used {one}"))))
+    return None, hindrances
 
 
 def _sanity(found: Mapping[str, Any]) -> Sanity:
@@ -59,8 +91,10 @@ def _sanity(found: Mapping[str, Any]) -> Sanity:
     return Sanity(columns, found["order_difference"], LoadAndPredict(**found["load_and_predict"]))
 
 
-def _resamples(work: Work) -> Resamples:
-    """The rules' figures of challenger and champion on resamples of the hold-out."""
+def _resamples(work: Work) -> Resamples | None:
+    """The rules' figures of challenger and champion on resamples of the hold-out; None without a rule."""
+    if not work.spec.gate.rules:
+        return None
     scores = {str(name): column.to_numpy() for name, column in read_parquet(work.folder / HOLDOUT_SCORES).items()}
     labels = scores.pop(KEY_LABEL)
     rules = gate.rule_metrics(work.spec.gate)
@@ -90,13 +124,13 @@ def _other_candidates(work: Work, record: Record) -> dict[str, float]:
     }
 
 
-def _log_evaluation(work: Work, record: Record, verdict: Verdict) -> None:
+def _log_evaluation(work: Work, record: Record, verdict: Verdict, text: str, pages: list[Path]) -> None:
     client = tracking.connect(work.settings.mlflow_uri)
     # MLflow's charts are grouped by what stands before the slash.
     metrics = {
         f"holdout_{who}/{name}": value for who, found in record["metrics"].items() for name, value in found.items()
     }
     drawn = sorted((work.folder / "figures").iterdir())
-    files = {"figures": drawn, "evaluation": [work.folder / "verdict.json"]}
-    tags = {"verdict": verdict.outcome.value, "challenger": record["challenger"], tracking.NOTE: verdict.markdown}
+    files = {"figures": drawn, dossier.FOLDER: pages}
+    tags = {"verdict": verdict.outcome.value, "challenger": record["challenger"], tracking.NOTE: text}
     tracking.log(client, record["mlflow_run"], metrics=metrics, tags=tags, files=files)

@@ -16,8 +16,10 @@ from include.evaluation.verdict import Outcome
 from include.files import read_json, write_text
 from include.registry import promotion, tracking
 from include.spec import LOWER_IS_BETTER
-from include.state import decisions, promotions, runs
+from include.state import decisions, overrides, promotions, runs
+from include.state.decisions import DecisionRow
 from include.steps.ledger import Record, Work, step
+from include.steps.retrain.dossier import ERROR
 from include.steps.retrain.rows import INGREDIENTS, TRAIN, inputs, read
 from include.training import package, search
 from include.training.fingerprint import Ingredients, ingredients
@@ -102,11 +104,20 @@ def _end_if_unchanged(work: Work, fingerprint: str, champion: str | None) -> Non
             continue
         promoted = {p.version for p in promotions.history(work.engine, work.run.use_case) if p.run_id == earlier.run_id}
         refused = earlier.outcome != Outcome.PASS and earlier.evidence["champion"] == champion
+        if refused and _may_end_otherwise(work, earlier, champion):
+            continue
         # One that passed and was never promoted, since its run died or was a dry run, is not over.
         if champion in promoted or refused:
             again = f"the same rows, spec, code and versions as in run {earlier.run_id}, which ended {earlier.outcome}"
             runs.record(work.engine, work.run, None, fingerprint=fingerprint, metrics=earlier.evidence["metrics"])
             raise NothingToDo("UNCHANGED", again, *earlier.reasons)
+
+
+def _may_end_otherwise(work: Work, earlier: DecisionRow, champion: str | None) -> bool:
+    """Whether an error kept the earlier run from judging, or a person lets pass now what did."""
+    codes = earlier.evidence.get("codes", [])
+    given = overrides.matching(work.engine, work.run.use_case, champion, codes) if champion else []
+    return ERROR in codes or any(overrides.hindrance(work.engine, work.run, one) is None for one in given)
 
 
 def _provenance(

@@ -186,7 +186,7 @@ ALL = "challenger champion dummy"
     ],
 )
 def test_what_cannot_be_judged(given: Evidence, gate: Gate, reason: Reason | None, code: str) -> None:
-    verdict = judge(given, gate, not_evaluated=reason)
+    verdict = judge(given, gate, not_evaluated=[reason] if reason else [])
     assert verdict.outcome == Outcome.NOT_EVALUATED
     assert not verdict.promotes
     assert {reason.code for reason in verdict.reasons} == {code}

@@ -1,0 +1,169 @@
+"""What is kept of a verdict: its record and page, whatever the outcome, and that nothing unjudged is promoted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.cli.source import register_source
+from include.cli.status import use_case_state
+from include.failpoints import VARIABLE
+from include.governance.record import Record
+from include.registry import tracking
+from include.settings import Settings
+from include.state import decisions, runs
+from include.state.database import connect
+from tests.conftest import MlflowServer, copy_of_churn
+from tests.steps.loop import FIRST, close, ingest, retrain
+
+pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def quick(spec: dict[str, Any]) -> None:
+    """Two candidates with one setting each: what is tested here is not how well they are chosen."""
+    spec["training"]["candidates"] = {
+        "line": {"kind": "logistic_regression", "params": {"C": 0.3}},
+        "tree": {"kind": "decision_tree", "params": {"max_depth": 3, "min_samples_leaf": 50}},
+    }
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer) -> Iterator[Settings]:
+    """A home with published rows and no champion, and a copy of the spec that a case may change."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODELOPS_HOME", str(home))
+        patch.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_server.port))
+        patch.setenv("MODELOPS_USE_CASES", str(home / "use_cases"))
+        copy_of_churn(home / "use_cases", quick)
+        settings = Settings.from_environment()
+        register_source(settings, "simulator:?rows_per_day=60")
+        assert ingest("i1", FIRST) == "PUBLISHED"
+        yield settings
+
+
+def kept(settings: Settings, run_id: str) -> Record:
+    """The record of the run's verdict, as the schema takes it."""
+    folder = settings.run_folder("churn", f"retrain-{run_id}")
+    return Record.model_validate_json((folder / "verdict.json").read_bytes())
+
+
+def page(settings: Settings, run_id: str) -> str:
+    return (settings.run_folder("churn", f"retrain-{run_id}") / "verdict.html").read_text(encoding="utf-8")
+
+
+def ledger(settings: Settings, run_id: str) -> runs.LedgerRow:
+    found = runs.get(connect(settings.state_url), "churn", "retrain", run_id)
+    assert found is not None
+    return found
+
+
+def no_rules(spec: dict[str, Any]) -> None:
+    spec["gate"]["rules"] = []
+
+
+def more_rows(spec: dict[str, Any]) -> None:
+    spec["gate"]["minimum_rows"] = 100_000
+
+
+def more_of_a_class(spec: dict[str, Any]) -> None:
+    spec["gate"]["minimum_class_rows"] = 50_000
+
+
+def out_of_reach(spec: dict[str, Any]) -> None:
+    spec["gate"]["rules"] = [{"metric": "roc_auc", "floor": 0.99, "min_absolute_change": 0.0}]
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome", "code"),
+    [
+        pytest.param(no_rules, "NOT_EVALUATED", "NO_RULES", id="no rules"),
+        pytest.param(more_rows, "NOT_EVALUATED", "TOO_FEW_ROWS", id="too few rows"),
+        pytest.param(more_of_a_class, "NOT_EVALUATED", "TOO_FEW_CLASS_ROWS", id="too few of a class"),
+        pytest.param(None, "NOT_EVALUATED", "EXPLANATION_NOT_ADDITIVE", id="a wrong explanation"),
+        pytest.param(out_of_reach, "REFUSED", "BELOW_FLOOR", id="a failed check"),
+    ],
+)
+def test_what_does_not_pass_is_kept_with_its_reason_and_never_registered(
+    published: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    change: Change | None,
+    outcome: str,
+    code: str,
+) -> None:
+    if change is None:
+        monkeypatch.setattr("include.explanation.shapley.TOLERANCE", -1.0)
+    copy_of_churn(published.use_case_folders[0], quick, *([change] if change else []))
+    run_id = request.node.callspec.id
+    assert retrain(run_id, reason="the auditor asked") == outcome
+    record = kept(published, run_id)
+    assert record.outcome == {"REFUSED": "FAIL"}.get(outcome, outcome)
+    assert code in [reason.code for reason in record.reasons]
+    assert record.cold_start
+    assert (record.run.who, record.run.reason) == ("a start by hand", "the auditor asked")
+    assert code in page(published, run_id)
+    assert ledger(published, run_id).details["verdict_page"].endswith("/verdict.html")
+    state = use_case_state(published, "churn")
+    assert (state["champion"], state["registered_versions"]) == (None, 0)
+
+
+def test_an_error_leaves_a_verdict_that_says_so_and_a_retry_judges(
+    published: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = {"tree": {"kind": "decision_tree", "params": {"max_depth": 4, "min_samples_leaf": 50}}}
+    copy_of_churn(published.use_case_folders[0], lambda spec: spec["training"].update(candidates=other))
+    for step, failpoint in (("evaluate_challenger", "holdout_scores.parquet"), ("judge", "verdict.html")):
+        monkeypatch.setenv(VARIABLE, f"write.{failpoint}=EIO:1")
+        with pytest.raises(OSError, match=failpoint):
+            retrain("broken", run_mode="dry_run")
+        assert close("retrain", "broken", failed=["evaluate"]) == "FAILED"
+        (decision, *_) = decisions.of_kind(connect(published.state_url), "churn", "gate")
+        assert (decision.run_id, decision.outcome) == ("broken", "NOT_EVALUATED")
+        assert decision.reasons[0].startswith(f"EVALUATION_FAILED: {step}: OSError")
+        record = kept(published, "broken")
+        assert (record.outcome, record.reasons[0].code, record.checks) == ("NOT_EVALUATED", "EVALUATION_FAILED", ())
+        assert "could not be judged" in page(published, "broken")
+    monkeypatch.delenv(VARIABLE)
+    assert retrain("next", run_mode="dry_run") == "DRY_RUN"  # and not UNCHANGED
+    assert retrain("broken", run_mode="dry_run") == "DRY_RUN"
+    (decision, *_) = decisions.of_kind(connect(published.state_url), "churn", "gate")
+    assert (decision.run_id, decision.outcome) == ("broken", "PASS")
+
+
+def test_the_record_says_who_why_and_on_what_and_is_where_the_ledger_says(
+    settings: Settings, edit_churn: Callable[[Change], None], telco_csv: Path
+) -> None:
+    edit_churn(quick)
+    register_source(settings, str(telco_csv))
+    assert ingest("i1", FIRST) == "PUBLISHED"
+    assert retrain("r1", reason="a <b>first</b> model") == "PROMOTED"
+    record, shown, details = kept(settings, "r1"), page(settings, "r1"), ledger(settings, "r1").details
+    assert (record.outcome, record.cold_start, record.champion) == ("PASS", True, None)
+    assert record.data
+    assert record.data.training_rows + record.data.holdout_rows == 7043
+    assert record.data.holdout_rows == record.metrics["challenger"]["n"]
+    assert record.data.trained_until == record.data.holdout_from < record.data.holdout_until == FIRST
+    assert record.selection
+    assert [one.name for one in record.selection.candidates if one.chosen] == [record.challenger]
+    assert all(one.holdout_roc_auc and one.fold_score for one in record.selection.candidates)
+    assert all(check.interval for check in record.checks if check.name.endswith(("_floor", "_dummy")))
+    assert shown.count('src="data:image/png;base64,') == 5
+    assert "a &lt;b&gt;first&lt;/b&gt; model" in shown
+    client = tracking.connect(settings.mlflow_uri)
+    files = {file.path for file in client.list_artifacts(details["mlflow_run"], "evaluation")}
+    assert {"evaluation/verdict.json", "evaluation/verdict.html"} <= files
+    assert details["verdict_mlflow"] == f"runs:/{record.mlflow_run}/evaluation/verdict.html"
+    assert Path(details["verdict_page"]).read_text(encoding="utf-8") == shown
+    experiment = client.get_run(details["mlflow_run"]).info.experiment_id
+    place = (
+        f"{settings.mlflow_uri}/#/experiments/{experiment}/runs/{record.mlflow_run}/artifacts/evaluation/verdict.html"
+    )
+    assert record.mlflow_page == place
+    assert json.loads((settings.run_folder("churn", "retrain-r1") / "verdict.json").read_text())["format_version"] == 1
