@@ -40,6 +40,11 @@ RESERVED_COLUMNS = frozenset(
     {"observed_at", "known_at", "as_of", "run_id", "label", "score", "rule", "feature_version"}
 )
 CRON_FIELDS = 5
+FIXED = {
+    "random_state": "set training.seed instead",
+    "early_stopping": "would hold out random rows, across days; search max_iter or tol instead",
+}
+"""Parameters of estimators that a candidate cannot have, and why."""
 DATABASES = frozenset({"postgresql", "sqlite"})
 URI_ADVICE = "holds a password, which logs would show; take it out, PostgreSQL finds it in PGPASSWORD or ~/.pgpass"
 
@@ -155,19 +160,30 @@ class Split(Frozen):
 
 
 class Candidate(Frozen):
-    """One kind of model and the grid from which ``trials`` settings are drawn, seeded."""
+    """One kind of model, the grid from which ``trials`` settings are drawn, seeded, and what training may cost."""
 
-    kind: Literal["logistic_regression", "decision_tree", "hist_gradient_boosting"]
+    kind: Literal[
+        "logistic_regression", "decision_tree", "random_forest", "hist_gradient_boosting", "linear_svm", "mlp"
+    ]
     params: dict[str, Scalar] = {}
     search: dict[str, Annotated[Many[Scalar], Field(min_length=1)]] = {}
     trials: Count = 1
+    seconds: float | None = Field(None, gt=0)
+    """After so long no further setting is tried. What is found then depends on the machine, and trained again it may be
+    another model, so there is no such budget unless it is asked for."""
+    max_rows: int | None = Field(None, ge=1000)
+    """Learn from so many training rows at most, drawn by the seed; for kinds that take too long for all of them."""
+    calibration: Literal["none", "sigmoid", "isotonic", "auto"] = "none"
+    """What may bring the probabilities closer to the rates that were seen; ``auto`` tries both. It is used only where
+    it lowers the Brier score on later days of the training rows."""
 
     @model_validator(mode="after")
     def _says_each_setting_once(self) -> Self:
         if both := sorted(set(self.params) & set(self.search)):
             raise ValueError(f"{', '.join(both)}: stands both in 'params' and in 'search'")
-        if "random_state" in self.params or "random_state" in self.search:
-            raise ValueError("random_state: set training.seed instead")
+        for name, instead in FIXED.items():
+            if name in self.params or name in self.search:
+                raise ValueError(f"{name}: {instead}")
         return self
 
 

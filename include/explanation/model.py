@@ -9,15 +9,18 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from include.training.preparation import CATEGORIES, ESTIMATOR, PREPARE, transform
 
-Unit = Literal["log-odds", "probability"]
 Method = Literal["linear", "tree", "sampled"]
+Unit = str
+"""Log-odds, probability or margin; of a calibrated model that is explained exactly, with *before calibration*."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,25 @@ class Explained:
         return tuple(self.pipeline.feature_names_in_)
 
     @cached_property
+    def core(self) -> Any:
+        """The estimator without its calibration, which changes the scores and not their order.
+
+        Explained exactly is what the core gives: a sum over inputs or trees, which a calibrated score is not.
+        """
+        core = self.estimator
+        while isinstance(core, CalibratedClassifierCV) and len(core.calibrated_classifiers_) == 1:
+            core = core.calibrated_classifiers_[0].estimator
+        return core
+
+    @cached_property
     def method(self) -> Method:
-        return _kind(self.estimator)[0]
+        return _kind(self.core)[0]
 
     @cached_property
     def unit(self) -> Unit:
-        return _kind(self.estimator)[1]
+        unit = _kind(self.core)[1]
+        exact = self.method != "sampled"
+        return f"{unit} before calibration" if exact and self.core is not self.estimator else unit
 
     @cached_property
     def groups(self) -> np.ndarray:
@@ -63,18 +79,24 @@ class Explained:
 
     def output(self, encoded: np.ndarray) -> np.ndarray:
         """The number that is explained, in ``unit``, of shape (rows,)."""
-        return self.estimator.decision_function(encoded) if self.unit == "log-odds" else self.score(encoded)
+        if self.method == "sampled":
+            return self.score(encoded)
+        if _kind(self.core)[1] == "probability":
+            return self.core.predict_proba(encoded)[:, 1]
+        return self.core.decision_function(encoded)
 
     def score(self, encoded: np.ndarray) -> np.ndarray:
         """Probability of the positive class, of shape (rows,)."""
         return self.estimator.predict_proba(encoded)[:, 1]
 
 
-def _kind(estimator: Any) -> tuple[Method, Unit]:
+def _kind(core: Any) -> tuple[Method, Unit]:
     """The one place that knows kinds of estimators: what is not exactly explained here is explained by sampling."""
-    match estimator:
+    match core:
         case LogisticRegression():
             return "linear", "log-odds"
+        case LinearSVC():
+            return "linear", "margin"
         # Trees with native categorical splits are not walked here, where every split is a threshold.
         case HistGradientBoostingClassifier(is_categorical_=None):
             return "tree", "log-odds"

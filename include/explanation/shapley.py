@@ -69,7 +69,7 @@ def attribute(model: Explained, rows: pd.DataFrame, background: pd.DataFrame, se
         case "linear":
             values = _linear(model, encoded, against)
         case "tree":
-            values = trees.shapley_values(model.estimator, encoded, against, model.groups)
+            values = trees.shapley_values(model.core, encoded, against, model.groups)
         case "sampled":
             values = sampling.shapley_values(model.output, encoded, against, model.groups, seed)
     base, outputs = float(model.output(against).mean()), model.output(encoded)
@@ -78,6 +78,6 @@ def attribute(model: Explained, rows: pd.DataFrame, background: pd.DataFrame, se
 
 def _linear(model: Explained, rows: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Exact: a coefficient times the distance from the background's mean, summed over the columns of each input."""
-    parts = model.estimator.coef_[0] * (rows - background.mean(axis=0))
+    parts = model.core.coef_[0] * (rows - background.mean(axis=0))
     belongs = model.groups[:, None] == np.arange(len(model.names))
     return parts @ belongs

@@ -21,6 +21,7 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import (
+    MLFLOW_LOGGED_ARTIFACTS,
     MLFLOW_PARENT_RUN_ID,
     MLFLOW_RUN_NAME,
     MLFLOW_RUN_NOTE,
@@ -98,6 +99,11 @@ def log(
     numbers = [Metric(name, float(v), at, step) for name, values in series.items() for step, v in enumerate(values)]
     settings = [Param(name, str(value)) for name, value in (params or {}).items()]
     _log(client, mlflow_run_id, numbers, settings, _run_tags(tags), files or {})
+
+
+def as_tables(*paths: str) -> dict[str, str]:
+    """The tag by which MLflow shows artifacts as tables: JSON with ``columns`` and ``data``, a list for each row."""
+    return {MLFLOW_LOGGED_ARTIFACTS: json.dumps([{"path": path, "type": "table"} for path in paths])}
 
 
 @contextmanager

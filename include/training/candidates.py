@@ -6,23 +6,37 @@ from collections.abc import Mapping
 from typing import Any
 
 from sklearn.base import ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from include.spec import Candidate, SpecError
 from include.training.preparation import CATEGORIES, ESTIMATOR, NUMBERS, PREPARE
 
 ESTIMATORS: dict[str, tuple[type[ClassifierMixin], dict[str, Any]]] = {
-    "logistic_regression": (LogisticRegression, {"max_iter": 1000}),
+    "logistic_regression": (LogisticRegression, {"max_iter": 1000}),  # its penalty is the ridge (L2), weighted by 1 / C
     "decision_tree": (DecisionTreeClassifier, {}),
+    # Leaves of single rows would make a package of hundreds of megabytes.
+    "random_forest": (RandomForestClassifier, {"min_samples_leaf": 20}),
     # Early stopping would hold out random rows, across days.
     "hist_gradient_boosting": (HistGradientBoostingClassifier, {"early_stopping": False}),
+    "linear_svm": (LinearSVC, {}),
+    # Ends when an epoch hardly lowers the loss on the training rows.
+    "mlp": (
+        MLPClassifier,
+        {"hidden_layer_sizes": 16, "learning_rate_init": 0.003, "max_iter": 1000, "tol": 1e-3, "n_iter_no_change": 3},
+    ),
 }
+SCALED = frozenset({"logistic_regression", "linear_svm", "mlp"})
+"""Kinds that take a number in another unit for another number."""
+SVM_BLOCKS = 3
 
 
 def make(candidate: Candidate, feature_types: Mapping[str, str], params: Mapping[str, Any], seed: int) -> Pipeline:
@@ -37,7 +51,11 @@ def make(candidate: Candidate, feature_types: Mapping[str, str], params: Mapping
         estimator = estimator_class(**settings)
     except TypeError as error:
         raise SpecError(f"training.candidates: {candidate.kind}: {error}") from error
-    prepare = _prepare(feature_types, scale=candidate.kind == "logistic_regression")
+    if candidate.kind == "linear_svm":
+        # It has no probabilities: a sigmoid makes them, fitted to the margins of each block of rows in the order of
+        # time by what was learned from the other blocks.
+        estimator = CalibratedClassifierCV(estimator, method="sigmoid", cv=SVM_BLOCKS, ensemble=False)
+    prepare = _prepare(feature_types, scale=candidate.kind in SCALED)
     return Pipeline([(PREPARE, prepare), (ESTIMATOR, estimator)])
 
 

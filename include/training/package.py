@@ -22,6 +22,7 @@ from sklearn.pipeline import Pipeline
 from include.failpoints import reach
 from include.files import naming, sync
 from include.spec import Frozen
+from include.training.calibration import Calibrated
 from include.training.fingerprint import Ingredients, model_hash
 from include.training.preparation import ESTIMATOR, PREPARE, probability
 
@@ -33,6 +34,9 @@ TRUSTED_TYPES = (
     "numpy.dtype",
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
 )
 """What skops may build beside its own defaults. Fixed here: a file cannot widen what it is trusted with."""
 
@@ -42,7 +46,10 @@ class PackageRefused(ValueError):
 
 
 class Provenance(Frozen):
-    """Where a model comes from. Dates are ISO 8601: the first training day, and the day after the last."""
+    """Where a model comes from. Dates are ISO 8601: the first training day, and the day after the last.
+
+    ``fitted_rows`` is how many rows it learned from, ``training_rows`` how many there were; older packages do not say.
+    """
 
     use_case: str
     candidate: str
@@ -52,6 +59,9 @@ class Provenance(Frozen):
     trained_from: str
     trained_until: str
     feature_version: str
+    calibration: Calibrated = "none"
+    fitted_rows: int | None = None
+    training_rows: int | None = None
     ingredients: Ingredients
 
     @property

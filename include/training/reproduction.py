@@ -10,10 +10,10 @@ from threadpoolctl import threadpool_limits
 from include.data.window import LABEL, OBSERVED
 from include.features import build as features
 from include.spec import UseCase
-from include.training import search
 from include.training.fingerprint import ingredients, model_hash
 from include.training.package import Manifest
 from include.training.split import split
+from include.training.train import train
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Reproduction:
 
 
 def reproduce(window: pd.DataFrame, spec: UseCase, manifest: Manifest) -> Reproduction:
-    """Search and fit the candidate of ``manifest`` again on the training rows of ``window``.
+    """Train the candidate of ``manifest`` again on the training rows of ``window``.
 
     ``window`` holds the observations that the training saw, with ``label``, NaN where none was known; ``spec`` is the
     one it was trained by.
@@ -47,6 +47,5 @@ def reproduce(window: pd.DataFrame, spec: UseCase, manifest: Manifest) -> Reprod
     labels, candidate = rows[LABEL].to_numpy(), spec.training.candidates[manifest.candidate]
     # Sums in another number of threads round differently.
     with threadpool_limits(recorded.threads or None):
-        found = search.search(matrix, labels, rows[OBSERVED], candidate, spec)
-        pipeline = search.fit(matrix, labels, candidate, found.params, spec)
-    return Reproduction(manifest.model_sha256, model_hash(pipeline), changes)
+        trained = train(matrix, labels, rows[OBSERVED], candidate, spec)
+    return Reproduction(manifest.model_sha256, model_hash(trained.pipeline), changes)

@@ -110,6 +110,12 @@ CASES: dict[str, tuple[str, Any, str]] = {
     "never fires": ("retrain_policy/num_violation_windows", 4, "retrain_policy: num_violation_windows is greater than"),
     "set and searched": ("training/candidates/line/params", {"C": 1.0}, "training.candidates.line: C: stands both in"),
     "second seed": ("training/candidates/line/params", {"random_state": 1}, "training.candidates.line: random_state"),
+    "early stopping": (
+        "training/candidates/line/params", {"early_stopping": True}, "training.candidates.line: early_stopping: would"
+    ),
+    "no time": ("training/candidates/line/seconds", 0, "training.candidates.line.seconds: Input should be greater"),
+    "few rows": ("training/candidates/line/max_rows", 10, "training.candidates.line.max_rows: Input should be greater"),
+    "calibration": ("training/candidates/line/calibration", "platt", "training.candidates.line.calibration: Input"),
     "empty grid": ("training/candidates/line/search/C", [], "training.candidates.line.search.C: Tuple should have at"),
     "rule without a limit": ("gate/rules", [{"metric": "f1"}], "gate.rules.0: a rule needs 'floor'"),
     "no rule asks for a gain": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from dataclasses import replace
@@ -21,10 +22,15 @@ from include.state.decisions import DecisionRow
 from include.steps.ledger import Record, Work, step
 from include.steps.retrain.dossier import ERROR
 from include.steps.retrain.rows import INGREDIENTS, TRAIN, inputs, read
-from include.training import package, search
+from include.training import package
 from include.training.fingerprint import Ingredients, ingredients
+from include.training.search import SearchResult
+from include.training.train import Trained
+from include.training.train import train as train_candidate
 
 log = logging.getLogger(__name__)
+
+SEARCH, TRIALS = "search", "trials.json"
 
 
 @step
@@ -55,27 +61,20 @@ def compare_with_last_training(work: Work, record: Record) -> Record:
 
 @step
 def train(work: Work, record: Record, candidate: str) -> Record:
-    """Search and fit one candidate on the training rows; its package waits in the run's folder."""
+    """Search, fit and calibrate one candidate on the training rows; its package waits in the run's folder."""
     frame, labels, observed = inputs(work, record, TRAIN)
     chosen = work.spec.training.candidates[candidate]
     client = tracking.connect(work.settings.mlflow_uri)
     child = tracking.candidate_run(client, work.run, record["mlflow_run"], candidate, {"kind": chosen.kind})
     with tracking.finishing(client, child):
-        found = search.search(frame, labels, observed, chosen, work.spec)
-        pipeline = search.fit(frame, labels, chosen, found.params, work.spec)
+        trained = train_candidate(frame, labels, observed, chosen, work.spec)
         folder = work.folder / "candidates" / candidate
-        manifest = package.save(folder, pipeline, _provenance(work, record, candidate, found.params, observed))
-        metric = work.spec.training.selection_metric
-        trials = [trial.mean for trial in found.scores_per_trial]
-        tracking.log(
-            client,
-            child,
-            params=found.params,
-            metrics={f"cv_{metric}": found.score, f"cv_{metric}_by_trial": trials, "search_seconds": found.seconds},
-            tags={"model_sha256": manifest.model_sha256},
-        )
-    log.info("%s: %s %.4f with %s", candidate, metric, found.score, found.params)
-    return {"trained": {"candidate": candidate, "score": found.score, "package": str(folder)}}
+        manifest = package.save(folder, trained.pipeline, _provenance(work, record, candidate, trained, observed))
+        _log_training(work, client, child, candidate, trained, manifest)
+    found = trained.search
+    log.info("%s: %s %.4f with %s", candidate, work.spec.training.selection_metric, found.score, found.params)
+    facts = {"score": found.score, "package": str(folder), "out_of_time": found.out_of_time}
+    return {"trained": {"candidate": candidate, **facts}}
 
 
 @step
@@ -85,8 +84,15 @@ def select(work: Work, record: Record, trained: list[Record]) -> Record:
     scores = {name: found["score"] for name, found in candidates.items()}
     lower = work.spec.training.selection_metric in LOWER_IS_BETTER
     best = (min if lower else max)(scores, key=scores.__getitem__)
-    missing = sorted(set(work.spec.training.candidates) - set(scores))
-    runs.record(work.engine, work.run, None, challenger=best, cv_scores=scores, failed_candidates=missing)
+    runs.record(
+        work.engine,
+        work.run,
+        None,
+        challenger=best,
+        cv_scores=scores,
+        failed_candidates=sorted(set(work.spec.training.candidates) - set(scores)),
+        out_of_time=sorted(name for name, found in candidates.items() if found["out_of_time"]),
+    )
     return {"challenger": best, "packages": {name: found["package"] for name, found in candidates.items()}}
 
 
@@ -121,16 +127,59 @@ def _may_end_otherwise(work: Work, earlier: DecisionRow, champion: str | None) -
 
 
 def _provenance(
-    work: Work, record: Record, candidate: str, params: dict[str, Any], observed: pd.Series
+    work: Work, record: Record, candidate: str, trained: Trained, observed: pd.Series
 ) -> package.Provenance:
     return package.Provenance(
         use_case=work.run.use_case,
         candidate=candidate,
         kind=work.spec.training.candidates[candidate].kind,
-        params=params,
+        params=trained.search.params,
         feature_types=work.spec.feature_types,
         trained_from=observed.min().date().isoformat(),
         trained_until=(observed.max().date() + timedelta(days=1)).isoformat(),
         feature_version=record["feature_version"],
+        calibration=trained.calibration.method,
+        fitted_rows=trained.rows,
+        training_rows=len(observed),
         ingredients=Ingredients.model_validate(read_json(work.folder / INGREDIENTS)),
     )
+
+
+def _log_training(
+    work: Work, client: MlflowClient, child: str, candidate: str, trained: Trained, manifest: package.Manifest
+) -> None:
+    """Log what was tried and what became of it; the trials are a table on the page of the candidate's run."""
+    found, metric = trained.search, work.spec.training.selection_metric
+    metrics = {f"cv_{metric}": found.score, "search_seconds": found.seconds, "search_trials": len(found.trials)}
+    table = work.folder / "trials" / candidate / TRIALS
+    table.parent.mkdir(parents=True, exist_ok=True)
+    write_text(table, json.dumps(_trials(found)))
+    tags = {"model_sha256": manifest.model_sha256, **tracking.as_tables(f"{SEARCH}/{TRIALS}")}
+    if found.out_of_time:
+        seconds = work.spec.training.candidates[candidate].seconds
+        tags[tracking.NOTE] = f"The search was ended by its budget of {seconds:g} s; see {SEARCH}/{TRIALS}"
+    tracking.log(
+        client,
+        child,
+        params={**found.params, "calibration": trained.calibration.method, "fitted_rows": trained.rows},
+        metrics=metrics | {f"cv_brier/{method}": score for method, score in trained.calibration.brier.items()},
+        tags=tags,
+        files={SEARCH: [table]},
+    )
+
+
+def _trials(found: SearchResult) -> dict[str, Any]:
+    """Every setting that was drawn, with its score on each fold and how it ended, as MLflow shows a table."""
+    names, folds = sorted({name for trial in found.trials for name in trial.params}), len(found.validated)
+    rows = [
+        [
+            *(trial.params.get(name) for name in names),
+            *(trial.folds[number] if number < len(trial.folds) else None for number in range(folds)),
+            trial.mean if trial.folds else None,
+            trial.ended,
+            round(trial.seconds, 3),
+        ]
+        for trial in found.trials
+    ]
+    scores = [*(f"fold {number}" for number in range(1, folds + 1)), "mean"]
+    return {"columns": [*names, *scores, "ended", "seconds"], "data": rows}

@@ -47,8 +47,8 @@ def explained(model: Explained, telco: Telco, churn: UseCase) -> Explanation:
 
 @pytest.mark.parametrize(
     ("kind", "rows", "sampled"),
-    [("gradient_boosting", 1000, False), ("linear_svm", 500, True)],
-    ids=["exact", "sampled"],
+    [("gradient_boosting", 1000, False), ("linear_svm", 1000, False), ("mlp", 500, True)],
+    ids=["trees", "linear", "sampled"],
 )
 def test_an_explanation_and_its_files(
     models: dict[str, Explained], telco: Telco, churn: UseCase, tmp_path: Path, kind: str, rows: int, sampled: bool

@@ -13,8 +13,10 @@ from sklearn.pipeline import Pipeline
 
 from include.features.build import build
 from include.spec import UseCase
+from include.training.calibration import calibrate
 from include.training.fingerprint import Ingredients
 from include.training.package import Provenance
+from include.training.preparation import probability
 from include.training.search import fit
 
 
@@ -38,9 +40,16 @@ def training(telco_csv: Path, churn: UseCase) -> Training:
 
 @pytest.fixture(scope="session")
 def models(training: Training, churn: UseCase) -> dict[str, Pipeline]:
-    """One fitted pipeline of each candidate, on 800 rows."""
+    """One fitted pipeline of each candidate, on 800 rows, and one that is calibrated."""
     inputs, labels = training.inputs.iloc[:800], training.labels[:800]
-    return {name: fit(inputs, labels, c, {}, churn) for name, c in churn.training.candidates.items()}
+    made = {name: fit(inputs, labels, c, {}, churn) for name, c in churn.training.candidates.items()}
+    # Every second of the positive labels is taken away, so that the scores are too high.
+    rarer = training.labels * (np.arange(len(training.labels)) % 2)
+    folds = np.array_split(np.arange(800, 2000), 3)
+    validated = tuple((rows, probability(made["decision_tree"], training.inputs.iloc[rows])) for rows in folds)
+    made["calibrated"], found = calibrate(made["decision_tree"], "isotonic", validated, rarer)
+    assert found.method == "isotonic"
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,15 @@ from include.training.fingerprint import Ingredients, ingredients, library_versi
 from include.training.package import TRUSTED_TYPES
 
 VERSIONS = library_versions()
-KINDS = ["logistic_regression", "decision_tree", "gradient_boosting"]
+KINDS = [
+    "logistic_regression",
+    "decision_tree",
+    "random_forest",
+    "gradient_boosting",
+    "linear_svm",
+    "mlp",
+    "calibrated",
+]
 
 
 def of(rows: pd.DataFrame, spec: UseCase) -> str:

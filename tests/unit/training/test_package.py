@@ -40,7 +40,10 @@ def rewrite(package: Path, change) -> None:
     (package / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", ["logistic_regression", "decision_tree", "gradient_boosting"])
+@pytest.mark.parametrize(
+    "kind",
+    ["logistic_regression", "decision_tree", "random_forest", "gradient_boosting", "linear_svm", "mlp", "calibrated"],
+)
 def test_a_loaded_model_scores_as_before(kind: str, models, training, about: Provenance, tmp_path: Path) -> None:
     written = save(tmp_path / "new" / "package", models[kind], about, CARD)
     loaded = load(tmp_path / "new" / "package")

@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 
 from include.spec import Candidate, UseCase
-from include.training.candidates import make
+from include.training.candidates import ESTIMATORS, make
 from include.training.fingerprint import model_hash
 from include.training.preparation import ESTIMATOR, PREPARE, as_categories, fit_prepare, probability, transform
 
-KINDS = ["logistic_regression", "decision_tree", "hist_gradient_boosting"]
 ROWS = pd.DataFrame(
     {
         "n": [1.0, np.nan, 3.0, 4.0, 0.0, -1.0] * 5,
@@ -30,14 +29,14 @@ def fitted(kind: str, frame: pd.DataFrame, labels: np.ndarray, types: dict[str, 
     return slow.fit(frame, labels), quick
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ESTIMATORS)
 def test_telco(kind: str, training, churn: UseCase) -> None:
     slow, quick = fitted(kind, training.inputs, training.labels, churn.feature_types)
     assert model_hash(quick) == model_hash(slow)
     np.testing.assert_array_equal(probability(quick, training.inputs), slow.predict_proba(training.inputs)[:, 1])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ESTIMATORS)
 @pytest.mark.parametrize("columns", [["n"], ["c"], ["d", "n", "c", "m"]], ids=" ".join)
 def test_any_mix_of_types(kind: str, columns: list[str]) -> None:
     types = {name: "number" if name in "nm" else "category" for name in columns}

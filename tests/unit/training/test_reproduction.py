@@ -10,11 +10,11 @@ import pytest
 
 from include.features.build import build
 from include.spec import Candidate, UseCase
-from include.training import search
 from include.training.fingerprint import ingredients
 from include.training.package import Manifest, Provenance, save
 from include.training.reproduction import reproduce
 from include.training.split import split
+from include.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,9 @@ def window(training) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def spec(churn: UseCase) -> UseCase:
-    boosting = Candidate(kind="hist_gradient_boosting", params={"max_iter": 10}, search={"max_leaf_nodes": (6, 12)})
+    boosting = Candidate(
+        kind="hist_gradient_boosting", params={"max_iter": 10}, search={"max_leaf_nodes": (6, 12)}, calibration="auto"
+    )
     training = churn.training.model_copy(update={"candidates": {"trees": boosting}})
     return churn.model_copy(update={"training": training})
 
@@ -37,8 +39,7 @@ def manifest(window: pd.DataFrame, spec: UseCase, about: Provenance, tmp_path: P
     labelled = window.dropna(subset=["label"]).reset_index(drop=True)
     rows = labelled[split(labelled, spec.training.split).train].reset_index(drop=True)
     matrix, labels, candidate = build(rows, spec), rows["label"].to_numpy(), spec.training.candidates["trees"]
-    found = search.search(matrix, labels, rows["observed_at"], candidate, spec)
-    pipeline = search.fit(matrix, labels, candidate, found.params, spec)
+    pipeline = train(matrix, labels, rows["observed_at"], candidate, spec).pipeline
     made_of = ingredients(rows, spec, threads=1)
     return save(tmp_path / "package", pipeline, about.model_copy(update={"candidate": "trees", "ingredients": made_of}))
 
