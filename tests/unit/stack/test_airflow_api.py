@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -87,8 +88,10 @@ def test_a_run_is_triggered_with_its_parameters(airflow: FakeAirflow, api: Airfl
     airflow.answers[f"POST {DAG}/dagRuns"] = [(200, {})]
     api.trigger("churn_ingest", "one", {"as_of": "2024-01-01"})
     assert airflow.seen[0][:2] == ("POST /auth/token", {"username": "admin", "password": "secret"})
-    body = {"dag_run_id": "one", "logical_date": None, "conf": {"as_of": "2024-01-01"}}
-    assert airflow.seen[1] == (f"POST {DAG}/dagRuns", body, "Bearer t1")
+    call, body, token = airflow.seen[1]
+    assert (call, token) == (f"POST {DAG}/dagRuns", "Bearer t1")
+    assert datetime.fromisoformat(body.pop("run_after")) < datetime.now(UTC) - timedelta(seconds=1)
+    assert body == {"dag_run_id": "one", "logical_date": None, "conf": {"as_of": "2024-01-01"}}
 
 
 def test_a_run_that_exists_already_is_a_success(airflow: FakeAirflow, api: AirflowApi) -> None:
