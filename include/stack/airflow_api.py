@@ -75,12 +75,12 @@ class AirflowApi:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                self._call("GET", f"/api/v2/dags/{dag_id}")
+                self.call("GET", f"/api/v2/dags/{dag_id}")
                 return
             except AirflowApiError as error:
                 if error.status != httpx.codes.NOT_FOUND:
                     raise
-            problems = self._call("GET", "/api/v2/importErrors")["import_errors"]
+            problems = self.call("GET", "/api/v2/importErrors")["import_errors"]
             if problems:
                 texts = (f"{p['filename']}:\n{p['stack_trace'].rstrip()}" for p in problems)
                 raise StackError("A DAG file cannot be imported.\n" + "\n".join(texts))
@@ -90,7 +90,7 @@ class AirflowApi:
 
     def unpause(self, dag_id: str) -> None:
         """Let the DAG run; nothing happens if it does already."""
-        self._call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+        self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
     def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> None:
         """Start a run. The same ``run_id`` again is no error: the first answer may have been lost."""
@@ -98,18 +98,18 @@ class AirflowApi:
         due = datetime.now(UTC) - timedelta(seconds=1)
         body = {"dag_run_id": run_id, "logical_date": None, "run_after": due.isoformat(), "conf": dict(conf)}
         try:
-            self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
+            self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
         except AirflowApiError as error:
             if error.status != httpx.codes.CONFLICT:
                 raise
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return ``queued``, ``running``, ``success`` or ``failed``."""
-        return str(self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
+        return str(self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
     def run_end(self, dag_id: str, run_id: str) -> datetime | None:
         """Return when the run ended, ``None`` while it goes on."""
-        end = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["end_date"]
+        end = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["end_date"]
         return datetime.fromisoformat(end) if end else None
 
     def task_states(self, dag_id: str, run_id: str) -> list[TaskState]:
@@ -117,7 +117,7 @@ class AirflowApi:
         rows: list[dict[str, Any]] = []
         while True:
             url = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-            page = self._call("GET", f"{url}?limit={PAGE}&offset={len(rows)}")
+            page = self.call("GET", f"{url}?limit={PAGE}&offset={len(rows)}")
             rows += page["task_instances"]
             if not page["task_instances"] or len(rows) >= page["total_entries"]:
                 rows.sort(key=lambda row: (row["end_date"] or "9", row["start_date"] or "9"))
@@ -144,14 +144,15 @@ class AirflowApi:
     def last_error(self, dag_id: str, run_id: str, task: TaskState) -> str | None:
         """Return the exception that ended a task's last try, as its log has it, or ``None`` if it has none."""
         url = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
-        lines = self._call("GET", f"{url}?map_index={task.map_index}&full_content=true")["content"]
+        lines = self.call("GET", f"{url}?map_index={task.map_index}&full_content=true")["content"]
         details = [line["error_detail"] for line in lines if isinstance(line, dict) and line.get("error_detail")]
         if not details:
             return None
         # A chain of exceptions, the one that was raised last at the front.
         return f"{details[-1][0]['exc_type']}: {details[-1][0]['exc_value']}"
 
-    def _call(self, method: str, path: str, body: object = None) -> Any:
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Any call of the API, such as ``GET /api/v2/version``; returns its JSON."""
         if "Authorization" not in self._client.headers:
             self._log_in()
         response = self._send(method, path, body)

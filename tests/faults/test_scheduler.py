@@ -41,11 +41,11 @@ def test_f31_a_manual_and_a_scheduled_run_of_one_day_make_one_version(stack: Sta
     assert stack.run(api, dag_id, "by_hand", NOW) == "success"
 
     def scheduled() -> list[str]:
-        found = api._call("GET", f"/api/v2/dags/{dag_id}/dagRuns?run_type=scheduled&state=success")
+        found = api.call("GET", f"/api/v2/dags/{dag_id}/dagRuns?run_type=scheduled&state=success")
         return [row["dag_run_id"] for row in found["dag_runs"]]
 
     wait_until(lambda: bool(scheduled()), 150, "no scheduled run has ended")
-    api._call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": True})
+    api.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": True})
     outcomes = Counter(stack.row("scheduled", "retrain", run).outcome for run in ("by_hand", *scheduled()))
     assert outcomes["PROMOTED"] == 1
     assert outcomes["UNCHANGED"] >= 1
@@ -112,12 +112,12 @@ def test_f3_a_task_that_is_touched_while_it_runs(
     wait_until(lambda: stack.reached(point), 90, f"{point} was not reached")
     check(stack.settings, "touched", over=False)
     if button == "failed":
-        api._call("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task}", {"new_state": "failed"})
+        api.call("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task}", {"new_state": "failed"})
         assert stack.ended(api, dag_id, run_id, 60) == "failed"
         assert stack.row("touched", "retrain", run_id).outcome == "FAILED"
     else:
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task], "only_failed": False}
-        api._call("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", body)
+        api.call("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", body)
         assert stack.ended(api, dag_id, run_id, 60) == "success"
     check(stack.settings, "touched")
 
@@ -141,7 +141,7 @@ def test_f30_twenty_triggers_of_one_run_id_are_one_run(stack: Stack, api: Airflo
     def trigger(_: int) -> int:
         with AirflowApi.of(stack.settings) as own:
             try:
-                own._call("POST", url, body)
+                own.call("POST", url, body)
             except AirflowApiError as refusal:
                 return refusal.status or 0
             return 200
@@ -151,7 +151,7 @@ def test_f30_twenty_triggers_of_one_run_id_are_one_run(stack: Stack, api: Airflo
         answers = Counter(threads.map(trigger, range(20)))
     assert answers == {200: 1, 409: 19}
     assert stack.ended(api, "crowded_ingest", "same") == "success"
-    assert api._call("GET", url)["total_entries"] == 1
+    assert api.call("GET", url)["total_entries"] == 1
     check(stack.settings, "crowded")
 
 
@@ -159,7 +159,7 @@ def test_f32_two_retrains_at_once_come_one_after_the_other(stack: Stack, api: Ai
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda run: stack.trigger(api, "doubled_retrain", run, NOW), ["one", "two"]))
     assert {stack.ended(api, "doubled_retrain", run) for run in ("one", "two")} == {"success"}
-    times = [api._call("GET", f"/api/v2/dags/doubled_retrain/dagRuns/{run}") for run in ("one", "two")]
+    times = [api.call("GET", f"/api/v2/dags/doubled_retrain/dagRuns/{run}") for run in ("one", "two")]
     first, second = sorted(times, key=lambda run: run["start_date"])
     assert datetime.fromisoformat(first["end_date"]) <= datetime.fromisoformat(second["start_date"])
     outcomes = [stack.row("doubled", "retrain", run["dag_run_id"]).outcome for run in (first, second)]
