@@ -9,6 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import combinations, pairwise
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -34,8 +36,20 @@ Metric = Literal[
     "lift_at_10",
     "expected_profit",
 ]
+Columns = Annotated[Many[str], Field(min_length=1)]
+FairnessMetric = Literal[
+    "equal_opportunity",
+    "equalized_odds",
+    "predictive_parity",
+    "demographic_parity",
+    "selection_rate_ratio",
+    "calibration",
+]
 
 LOWER_IS_BETTER = frozenset({"brier", "log_loss", "calibration_error"})
+MISSING = "missing"
+"""The group of the rows without a value."""
+MOST_GROUPS = 100
 RESERVED_COLUMNS = frozenset(
     {"observed_at", "known_at", "as_of", "run_id", "label", "score", "rule", "feature_version"}
 )
@@ -221,12 +235,40 @@ class Decision(Frozen):
         return wrong / (wrong + right)
 
 
+class SliceRule(Frozen):
+    """What a rule asks of parts of the rows: of each slice ``by`` these columns, or of the one ``where`` they have
+    these values. A slice that is named both ways is held to what stands at its own values.
+    """
+
+    by: Columns | None = None
+    where: Annotated[dict[str, str], Field(min_length=1)] | None = None
+    floor: float | None = None
+    max_regression: float | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _says_what_of_which(self) -> Self:
+        if (self.by is None) == (self.where is None):
+            raise ValueError("needs 'by' (columns, for each of their slices) or 'where' (values, for one slice)")
+        if self.floor is None and self.max_regression is None:
+            raise ValueError("needs 'floor' or 'max_regression', or both")
+        return self
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset(self.by or self.where or ())
+
+    def names(self, values: Mapping[str, str]) -> bool:
+        """Whether the slice with these values, by column, is meant."""
+        return self.columns == values.keys() and self.where in (None, values)
+
+
 class Rule(Frozen):
     """One line of the gate: what the challenger has to reach in one metric.
 
     ``floor`` is absolute (a ceiling where lower is better). The others hold it against the champion on the same rows:
     ``min_absolute_change`` and ``min_relative_change`` (a share of the champion's value) ask for a gain of that size
-    that is no chance; ``max_regression`` asks that a loss of that size can be ruled out.
+    that is no chance; ``max_regression`` asks that a loss of that size can be ruled out. All of that is said of all
+    rows together; ``slices`` says what is asked of parts of them.
     """
 
     metric: Metric
@@ -235,10 +277,11 @@ class Rule(Frozen):
     min_absolute_change: float | None = Field(None, ge=0)
     min_relative_change: float | None = Field(None, ge=0)
     max_regression: float | None = Field(None, ge=0)
+    slices: Many[SliceRule] = ()
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.floor is None and self.max_regression is None and not self.asks_for_a_gain:
+        if self.floor is None and self.max_regression is None and not self.asks_for_a_gain and not self.slices:
             raise ValueError(
                 "a rule needs 'floor', 'min_absolute_change', 'min_relative_change' or 'max_regression', or several"
             )
@@ -251,6 +294,74 @@ class Rule(Frozen):
     @property
     def asks_for_a_gain(self) -> bool:
         return self.min_absolute_change is not None or self.min_relative_change is not None
+
+    def of_slice(self, values: Mapping[str, str]) -> SliceRule | None:
+        """What is asked of the slice with these values, if anything is."""
+        fitting = [one for one in self.slices if one.names(values)]
+        return max(fitting, key=lambda one: one.where is not None, default=None)
+
+
+class Slices(Frozen):
+    """Which parts of the hold-out are measured by themselves: each sensitive column, each two of them together, and
+    what ``by`` adds, of which each entry is a list of columns that are taken together.
+
+    A number is grouped by its ``bins``, the edges between them, each of which begins a bin. A part with fewer rows than
+    ``minimum_support``, or fewer than ``minimum_class_support`` of those that a figure divides by, is INSUFFICIENT: it
+    is reported and fails nothing, unless ``on_insufficient`` says that the verdict waits for more rows.
+    """
+
+    by: Many[Columns] = ()
+    bins: dict[str, Annotated[Many[float], Field(min_length=1)]] = {}
+    minimum_support: Count = 100
+    minimum_class_support: Count = 30
+    on_insufficient: Literal["report", "block"] = "report"
+
+
+class FairnessLimit(Frozen):
+    """How far groups may differ in one metric: ``maximum`` of a difference, ``minimum`` of the selection-rate ratio.
+
+    It holds for the groups ``by`` these sensitive columns; without them, for all that no other limit names.
+    """
+
+    metric: FairnessMetric
+    maximum: Fraction | None = None
+    minimum: Fraction | None = None
+    by: Columns | None = None
+
+    @model_validator(mode="after")
+    def _has_the_limit_of_its_metric(self) -> Self:
+        needed, other = ("minimum", "maximum") if self.greater_is_better else ("maximum", "minimum")
+        if getattr(self, needed) is None or getattr(self, other) is not None:
+            raise ValueError(f"a limit of {self.metric} needs '{needed}', and no '{other}'")
+        return self
+
+    @property
+    def greater_is_better(self) -> bool:
+        return self.metric == "selection_rate_ratio"
+
+    @property
+    def value(self) -> float:
+        return (self.minimum if self.greater_is_better else self.maximum) or 0.0
+
+    def names(self, metric: str, by: Iterable[str]) -> bool:
+        """Whether the groups by these columns may be meant, unless another limit of the metric names them."""
+        return metric == self.metric and (self.by is None or set(self.by) == set(by))
+
+
+class Fairness(Frozen):
+    """How far the groups of the sensitive columns may differ when the rows that score the threshold are acted on.
+
+    ``confidence`` is how sure the gate has to be that groups differ at all before a value beyond a limit fails. 0 lets
+    every such value fail, also one that chance gives to groups that do not differ.
+    """
+
+    limits: Many[FairnessLimit] = ()
+    confidence: float = Field(0.95, ge=0, lt=1)
+
+    def limit(self, metric: str, by: Iterable[str]) -> FairnessLimit | None:
+        """What is asked of the groups by these columns, if anything is."""
+        fitting = [one for one in self.limits if one.names(metric, by)]
+        return max(fitting, key=lambda one: one.by is not None, default=None)
 
 
 class Freshness(Frozen):
@@ -287,6 +398,8 @@ class Gate(Frozen):
     freshness: Freshness = Freshness()
     budget: Budget = Budget()
     rules: Many[Rule] = ()
+    slices: Slices = Slices()
+    fairness: Fairness = Fairness()
 
     @model_validator(mode="after")
     def _a_tie_does_not_promote(self) -> Self:
@@ -384,7 +497,7 @@ class UseCase(Frozen):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        if faults := [*_column_faults(self), *_feature_faults(self), *_source_faults(self)]:
+        if faults := [*_column_faults(self), *_feature_faults(self), *_source_faults(self), *_group_faults(self)]:
             raise ValueError("\n".join(faults))
         return self
 
@@ -409,6 +522,22 @@ class UseCase(Frozen):
     @property
     def sensitive_columns(self) -> tuple[str, ...]:
         return tuple(name for name, column in self.columns.items() if column.sensitive)
+
+    @property
+    def groupings(self) -> tuple[tuple[str, ...], ...]:
+        """The columns, alone or taken together, whose groups of rows are measured by themselves; see ``Slices``."""
+        sensitive = self.sensitive_columns
+        found: dict[frozenset[str], tuple[str, ...]] = {}
+        for by in (*combinations(sensitive, 1), *combinations(sensitive, 2), *self.gate.slices.by):
+            found.setdefault(frozenset(by), by)
+        return tuple(found.values())
+
+    def groups_of(self, name: str) -> tuple[str, ...]:
+        """The groups of rows by one column: the values of a category, the bins of a number, and those without one."""
+        column = self.columns[name]
+        found = bin_names(self.gate.slices.bins.get(name, ())) if column.is_numeric else column.values or ()
+        nameless = column.nullable and bool(found) and MISSING not in found
+        return (*found, MISSING) if nameless else found
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -473,6 +602,79 @@ def _source_faults(spec: UseCase) -> Iterator[str]:
             yield "observed_at: a database is read by time; name the column that says when a row was observed"
     elif source.table or source.query or source.labels_query:
         yield "source: table, query and labels_query are for databases; source.uri names none"
+
+
+def _group_faults(spec: UseCase) -> Iterator[str]:
+    slices, known = spec.gate.slices, set(spec.columns)
+    yield from _not_among("gate.slices.bins", slices.bins, known)
+    for name, edges in slices.bins.items():
+        if name in known and not spec.columns[name].is_numeric:
+            yield f"gate.slices.bins.{name}: only numbers have bins, '{name}' is of type {spec.columns[name].type}"
+        if any(high <= low for low, high in pairwise(edges)):
+            yield f"gate.slices.bins.{name}: each edge has to be above the one before it"
+    for number, by in enumerate(slices.by):
+        yield from _not_among(f"gate.slices.by.{number}", by, known)
+        if len(set(by)) < len(by):
+            yield f"gate.slices.by.{number}: a column is listed twice"
+    grouped = [by for by in spec.groupings if known.issuperset(by)]
+    for name in dict.fromkeys(name for by in grouped for name in by):
+        if not spec.groups_of(name):
+            yield f"columns.{name}: {_no_groups(spec.columns[name])}"
+    for by in grouped:
+        if (count := prod(len(spec.groups_of(name)) for name in by)) > MOST_GROUPS:
+            yield f"gate.slices: {' and '.join(by)} make {count} groups; at most {MOST_GROUPS} can be judged"
+    yield from _slice_rule_faults(spec)
+    yield from _fairness_faults(spec)
+
+
+def _no_groups(column: Column) -> str:
+    why = "it is sensitive" if column.sensitive else "it stands in gate.slices.by"
+    if column.is_numeric:
+        return f"{why}, so it needs groups; give the edges of its bins in gate.slices.bins, such as [30, 50]"
+    how = "list its 'values'" if column.type == "category" else "make it a category with its 'values'"
+    return f"{why}, so it needs groups; {how}"
+
+
+def _slice_rule_faults(spec: UseCase) -> Iterator[str]:
+    for number, rule in enumerate(spec.gate.rules):
+        seen = set()
+        for place, asked in enumerate(rule.slices):
+            path, where = f"gate.rules.{number}.slices.{place}", asked.where or {}
+            yield from _not_among(path, sorted(asked.columns), set(spec.columns))
+            yield from _no_grouping(path, asked.columns, spec)
+            for name in spec.columns.keys() & where.keys():
+                if where[name] not in (groups := spec.groups_of(name)):
+                    yield f"{path}.where.{name}: no group {where[name]!r}; there are: {', '.join(groups) or 'none'}"
+            key = (asked.columns, tuple(sorted(where.items())))
+            if key in seen:
+                yield f"{path}: the same slices are named a second time"
+            seen.add(key)
+
+
+def _fairness_faults(spec: UseCase) -> Iterator[str]:
+    sensitive, seen = set(spec.sensitive_columns), set()
+    for number, limit in enumerate(spec.gate.fairness.limits):
+        path, by = f"gate.fairness.limits.{number}", frozenset(limit.by or ())
+        if not sensitive:
+            yield f"{path}: no column is marked sensitive, so there are no groups to compare"
+        elif strangers := sorted(by - sensitive):
+            yield f"{path}.by: not marked sensitive under 'columns': {', '.join(strangers)}"
+        elif by:
+            yield from _no_grouping(f"{path}.by", by, spec)
+        if (limit.metric, by) in seen:
+            yield f"{path}: a second limit of {limit.metric} for the same groups"
+        seen.add((limit.metric, by))
+
+
+def _no_grouping(path: str, columns: frozenset[str], spec: UseCase) -> Iterator[str]:
+    if columns <= set(spec.columns) and columns not in map(frozenset, spec.groupings):
+        yield f"{path}: {' and '.join(sorted(columns))} make no slices; add them to gate.slices.by"
+
+
+def bin_names(edges: tuple[float, ...]) -> tuple[str, ...]:
+    """What the bins of a number are called, from the lowest on; none without edges."""
+    between = [f"{low:g} to below {high:g}" for low, high in pairwise(edges)]
+    return (f"below {edges[0]:g}", *between, f"{edges[-1]:g} or more") if edges else ()
 
 
 def is_database(uri: str) -> bool:

@@ -42,6 +42,7 @@ HEAVY = (
     "great_expectations",
     "evidently.presets",
     "deltalake.fs",
+    "fairlearn.metrics",
     # What these import only when they are used, and what Airflow imports in the task.
     "jinja2.ext",
     "matplotlib.backends.backend_agg",

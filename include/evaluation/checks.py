@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
+from include.evaluation.fairness import Disparity
 from include.evaluation.metrics import Metrics
-from include.evaluation.resampling import Interval, Resamples
+from include.evaluation.resampling import Figure, Gain, Interval
 from include.evaluation.sanity import LoadAndPredict, Sanity
+from include.evaluation.slices import Slice
 from include.evaluation.verdict import Check, Result
-from include.spec import Budget, Gate, Rule
+from include.spec import Budget, FairnessLimit, Gate, Rule
 
 # Limits such as 0.8 - 0.01 are not exact in binary: a value on the limit must pass.
 _ROUNDING = 1e-12
@@ -35,71 +38,102 @@ def beats_dummy(challenger: Metrics, dummy: Metrics, gate: Gate) -> Check:
     )
 
 
-def reaches_floor(rule: Rule, floor: float, challenger: Metrics, resamples: Resamples | None) -> Check:
-    """Against the rule's own limit."""
-    value = getattr(challenger, rule.metric)
+def reaches_floor(rule: Rule, floor: float, found: Figure, part: str | None = None) -> Check:
+    """Against the rule's own limit, on all rows or on the ``part`` of them with this name."""
+    value, interval = found.value, found.interval
     passed = (value - floor if rule.greater_is_better else floor - value) >= -_ROUNDING
     sign = ("≥" if passed else "<") if rule.greater_is_better else ("≤" if passed else ">")
-    interval = resamples.interval("challenger", rule.metric) if resamples else None
     around = f" ({interval.low:.4f} to {interval.high:.4f})" if interval else ""
     return Check(
-        name=f"{rule.metric}_floor",
+        name=_named(f"{rule.metric}_floor", part),
         metric=rule.metric,
         value=value,
         limit=floor,
-        n=challenger.n,
+        n=found.n,
         result=_result(passed),
         code="OK" if passed else "BELOW_FLOOR",
-        message=f"{rule.metric} {value:.4f}{around} {sign} {floor:.4f}",
+        message=f"{_on(part)}{rule.metric} {value:.4f}{around} {sign} {floor:.4f}",
         interval=interval,
         greater_is_better=rule.greater_is_better,
+        slice=part,
     )
 
 
-def against_champion(
-    rule: Rule, challenger: Metrics, champion: Metrics, resamples: Resamples, gate: Gate, no_gain_needed: str
-) -> Iterator[Check]:
-    """Against the champion on the same rows: the gain that the rule asks for, and the loss that it allows."""
-    value, baseline = getattr(challenger, rule.metric), getattr(champion, rule.metric)
-    gain = resamples.gain(rule.metric, value, baseline, gate.confidence)
+def is_better(rule: Rule, found: Figure, gain: Gain, gate: Gate, no_gain_needed: str) -> Check:
+    """Against the champion on the same rows: the gain that the rule asks for."""
+    limit = max(rule.min_absolute_change or 0.0, (rule.min_relative_change or 0.0) * abs(found.baseline or 0.0))
+    if gain.bound > 0 and gain.value - limit >= -_ROUNDING:
+        result, code, why = Result.PASSED, "OK", f"a gain of {limit:g} or more, and no chance"
+    elif no_gain_needed:
+        result, code, why = Result.WAIVED, "NO_GAIN_NEEDED", no_gain_needed
+    elif gain.bound > 0:
+        result, code, why = Result.FAILED, "GAIN_TOO_SMALL", f"a gain of {limit:.4f} is asked for"
+    else:
+        why = f"no gain beyond chance at {gate.confidence:.3g} confidence"
+        result, code = Result.FAILED, "NOT_BETTER"
+    return _against_champion("gain", rule, found, gain, limit=limit, result=result, code=code, why=why)
 
-    def check(kind: str, limit: float, result: Result, code: str, why: str) -> Check:
-        change = f"{abs(gain.value):.4f} {'better' if gain.value >= 0 else 'worse'} than the champion's {baseline:.4f}"
-        chance = f"gain {gain.low:+.4f} to {gain.high:+.4f}, p = {gain.p_value:.3g}, {challenger.n} rows"
-        return Check(
-            name=f"{rule.metric}_{kind}",
-            metric=rule.metric,
-            value=value,
-            limit=limit,
-            n=challenger.n,
-            result=result,
-            code=code,
-            message=f"{rule.metric} {value:.4f} is {change} ({chance}): {why}",
-            interval=resamples.interval("challenger", rule.metric),
-            baseline=baseline,
-            gain=gain,
-            greater_is_better=rule.greater_is_better,
-        )
 
-    if rule.asks_for_a_gain:
-        limit = max(rule.min_absolute_change or 0.0, (rule.min_relative_change or 0.0) * abs(baseline))
-        if gain.bound > 0 and gain.value - limit >= -_ROUNDING:
-            yield check("gain", limit, Result.PASSED, "OK", f"a gain of {limit:g} or more, and no chance")
-        elif no_gain_needed:
-            yield check("gain", limit, Result.WAIVED, "NO_GAIN_NEEDED", no_gain_needed)
-        elif gain.bound > 0:
-            yield check("gain", limit, Result.FAILED, "GAIN_TOO_SMALL", f"a gain of {limit:.4f} is asked for")
-        else:
-            confidence = f"{gate.confidence:.3g} confidence"
-            yield check("gain", limit, Result.FAILED, "NOT_BETTER", f"no gain beyond chance at {confidence}")
-    if rule.max_regression is not None:
-        limit, loss = -rule.max_regression, f"a loss of more than {rule.max_regression:g}"
-        if gain.bound - limit >= -_ROUNDING:
-            yield check("regression", limit, Result.PASSED, "OK", f"{loss} is ruled out")
-        elif gain.value < limit:
-            yield check("regression", limit, Result.FAILED, "WORSE_THAN_CHAMPION", loss)
-        else:
-            yield check("regression", limit, Result.FAILED, "LOSS_NOT_RULED_OUT", f"{loss} cannot be ruled out")
+def is_no_worse(rule: Rule, allowed: float, found: Figure, gain: Gain, part: str | None = None) -> Check:
+    """Against the champion on the same rows: no loss of more than ``allowed``."""
+    limit, why = -allowed, f"a loss of more than {allowed:g}"
+    if gain.bound - limit >= -_ROUNDING:
+        result, code, why = Result.PASSED, "OK", f"{why} is ruled out"
+    elif gain.value < limit:
+        result, code = Result.FAILED, "WORSE_THAN_CHAMPION"
+    else:
+        result, code, why = Result.FAILED, "LOSS_NOT_RULED_OUT", f"{why} cannot be ruled out"
+    return _against_champion("regression", rule, found, gain, limit=limit, result=result, code=code, why=why, part=part)
+
+
+def on_slices(rule: Rule, slices: Sequence[Slice]) -> Iterator[Check]:
+    """What the rule asks of parts of the rows; a part with too few of them is INSUFFICIENT."""
+    for part in slices:
+        asked = rule.of_slice(part.values)
+        if asked is None:
+            continue
+        found = next((figure for figure in part.figures if figure.metric == rule.metric), None)
+        if found is None:
+            yield _too_few_rows(rule, part)
+            continue
+        if asked.floor is not None:
+            yield reaches_floor(rule, asked.floor, found, part.name)
+        if asked.max_regression is not None and found.gain is not None:
+            yield is_no_worse(rule, asked.max_regression, found, found.gain, part.name)
+
+
+def is_fair(found: Disparity, limit: FairnessLimit, confidence: float) -> Check:
+    """How far groups differ, against what the spec allows; see ``include.evaluation.fairness`` for when it fails."""
+    value, allowed, higher = found.value, limit.value, limit.greater_is_better
+    of = " and ".join(found.by)
+    within = (value - allowed if higher else allowed - value) >= -_ROUNDING
+    sign = ("≥" if within else "<") if higher else ("≤" if within else ">")
+    what = f"{found.metric} by {of} {value:.4f} ({found.interval.low:.4f} to {found.interval.high:.4f})"
+    between = f"{found.rate} highest for {found.highest}, lowest for {found.lowest}, p = {found.p_value:.3g}"
+    result, code, why = Result.PASSED, "OK", ""
+    if len(found.compared) < 2:
+        result, code = Result.INSUFFICIENT, "INSUFFICIENT"
+        message = f"{found.metric} by {of}: fewer than two groups have enough rows"
+    else:
+        if not within and found.p_value <= 1 - confidence:
+            result, code = Result.FAILED, f"{found.metric.upper()}_{'TOO_LOW' if higher else 'EXCEEDED'}"
+        elif not within:
+            code, why = "WITHIN_CHANCE", "; groups that do not differ may show this"
+        message = f"{what} {sign} {allowed:g}: {between}, {found.n} rows{why}"
+    return Check(
+        name=f"{found.metric}[{of}]",
+        metric=found.metric,
+        value=value,
+        limit=allowed,
+        n=found.n,
+        result=result,
+        code=code,
+        message=message,
+        interval=found.interval,
+        baseline=found.champion,
+        greater_is_better=higher,
+        slice=of,
+    )
 
 
 def leakage(challenger: Metrics, sanity: Sanity, gate: Gate) -> Iterator[Check]:
@@ -136,6 +170,53 @@ def usable(found: LoadAndPredict, budget: Budget) -> Iterator[Check]:
         yield _at_most(name, name.replace("_", " "), value, limit, found.rows, "OVER_BUDGET", mend)
 
 
+def _against_champion(
+    kind: str,
+    rule: Rule,
+    found: Figure,
+    gain: Gain,
+    *,
+    limit: float,
+    result: Result,
+    code: str,
+    why: str,
+    part: str | None = None,
+) -> Check:
+    direction = "better" if gain.value >= 0 else "worse"
+    change = f"{abs(gain.value):.4f} {direction} than the champion's {found.baseline:.4f}"
+    chance = f"gain {gain.low:+.4f} to {gain.high:+.4f}, p = {gain.p_value:.3g}, {found.n} rows"
+    return Check(
+        name=_named(f"{rule.metric}_{kind}", part),
+        metric=rule.metric,
+        value=found.value,
+        limit=limit,
+        n=found.n,
+        result=result,
+        code=code,
+        message=f"{_on(part)}{rule.metric} {found.value:.4f} is {change} ({chance}): {why}",
+        interval=found.interval,
+        baseline=found.baseline,
+        gain=gain,
+        greater_is_better=rule.greater_is_better,
+        slice=part,
+    )
+
+
+def _too_few_rows(rule: Rule, part: Slice) -> Check:
+    return Check(
+        name=_named(rule.metric, part.name),
+        metric=rule.metric,
+        value=math.nan,
+        limit=math.nan,
+        n=part.n,
+        result=Result.INSUFFICIENT,
+        code="INSUFFICIENT",
+        message=f"{_on(part.name)}{part.n} rows, {part.positives} of them positive, are too few for {rule.metric}",
+        greater_is_better=rule.greater_is_better,
+        slice=part.name,
+    )
+
+
 def _at_most(name: str, what: str, value: float, limit: float, n: int, code: str, mend: str) -> Check:
     passed = not value > limit
     return Check(
@@ -149,6 +230,14 @@ def _at_most(name: str, what: str, value: float, limit: float, n: int, code: str
         message=f"{what} {value:.4g} {'≤' if passed else '>'} {limit:.4g}{'' if passed else f'; {mend}'}",
         greater_is_better=False,
     )
+
+
+def _named(name: str, part: str | None) -> str:
+    return f"{name}[{part}]" if part else name
+
+
+def _on(part: str | None) -> str:
+    return f"{part}: " if part else ""
 
 
 def _result(passed: bool) -> Result:

@@ -7,18 +7,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from include.evaluation.checks import (
-    against_champion,
     beats_dummy,
     independent_of_order,
+    is_better,
+    is_fair,
+    is_no_worse,
     leakage,
+    on_slices,
     reaches_floor,
     usable,
 )
+from include.evaluation.fairness import Fairness
 from include.evaluation.metrics import Metrics
-from include.evaluation.resampling import Gain, Resamples
+from include.evaluation.resampling import Figure, Gain, Resamples
 from include.evaluation.sanity import Sanity
+from include.evaluation.slices import Slice
 from include.evaluation.verdict import Check, Outcome, Reason, Result, Verdict
-from include.spec import Gate
+from include.spec import Gate, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Evidence:
     sanity: Sanity | None = None
     obstacle: Reason | None = None
     """Why there are no figures of the champion although there is one."""
+    slices: tuple[Slice, ...] = ()
+    fairness: tuple[Fairness, ...] = ()
 
 
 def judge(
@@ -43,7 +50,7 @@ def judge(
     override: Reason | None = None,
     not_evaluated: Sequence[Reason] = (),
 ) -> Verdict:
-    """Judge the challenger against floors, a model that knows only the base rate, and the champion.
+    """Judge the challenger against floors, a model that knows only the base rate, the champion, and between groups.
 
     Without a champion its rules do not apply and the verdict says ``COLD_START``. With one that cannot be judged
     nothing is, unless ``override`` says who lets the challenger be judged without it. ``no_gain_needed`` says why the
@@ -51,22 +58,16 @@ def judge(
     is made before the verdict is formed.
     """
     cold_start = evidence.champion is None and evidence.obstacle is None
-    notes = _notes(evidence, override)
     checks: tuple[Check, ...] = ()
     if evidence.challenger is not None:
         checks = tuple(_checks(evidence.challenger, evidence, gate, no_gain_needed))
     unjudged = (evidence.obstacle,) if evidence.obstacle and not override else ()
-    obstacles = (*unjudged, *not_evaluated, *_obstacles(evidence, gate, checks))
-    failed = tuple(Reason(check.code, check.message) for check in checks if not check.passed)
-    if obstacles:
-        return Verdict(Outcome.NOT_EVALUATED, checks, obstacles, cold_start)
-    if failed:
-        return Verdict(Outcome.FAIL, checks, failed + notes, cold_start)
-    against = "floors and dummy model" if evidence.champion is None else "floors, dummy model and champion"
-    passed = Reason("ALL_CHECKS_PASSED", f"the challenger holds against {against}")
-    gains = tuple(Reason("BETTER", c.message) for c in checks if c.gain and c.code == "OK" and c.name.endswith("_gain"))
-    waived = (Reason("NO_GAIN_NEEDED", no_gain_needed),) if any(c.result is Result.WAIVED for c in checks) else ()
-    return Verdict(Outcome.PASS, checks, (passed, *gains, *waived, *notes), cold_start)
+    outcome, reasons = Outcome.NOT_EVALUATED, (*unjudged, *not_evaluated, *_obstacles(evidence, gate, checks))
+    if not reasons:
+        failed = [Reason(check.code, check.message) for check in checks if check.failed]
+        outcome = Outcome.FAIL if failed else Outcome.PASS
+        reasons = (*(failed or _merits(evidence, checks, no_gain_needed)), *_notes(evidence, override))
+    return Verdict(outcome, checks, reasons, cold_start, evidence.slices, evidence.fairness)
 
 
 def rule_metrics(gate: Gate) -> list[str]:
@@ -74,26 +75,65 @@ def rule_metrics(gate: Gate) -> list[str]:
     return sorted({rule.metric for rule in gate.rules})
 
 
-def _notes(evidence: Evidence, override: Reason | None) -> tuple[Reason, ...]:
-    """What a reader has to know of a verdict that was formed without the champion."""
-    if evidence.champion is not None:
-        return ()
-    if evidence.obstacle is None:
-        return (Reason("COLD_START", "there is no champion to compare with"),)
-    return (override,) if override else ()
+def _merits(evidence: Evidence, checks: tuple[Check, ...], no_gain_needed: str) -> Iterator[Reason]:
+    """Why the challenger passes, and what it passes by a hair."""
+    against = "floors and dummy model" if evidence.champion is None else "floors, dummy model and champion"
+    yield Reason("ALL_CHECKS_PASSED", f"the challenger holds against {against}")
+    for check in checks:
+        if check.gain and check.code == "OK" and check.name.endswith("_gain"):
+            yield Reason("BETTER", check.message)
+    if any(check.result is Result.WAIVED for check in checks):
+        yield Reason("NO_GAIN_NEEDED", no_gain_needed)
+    yield from (Reason(check.code, check.message) for check in checks if check.code == "WITHIN_CHANCE")
+
+
+def _notes(evidence: Evidence, override: Reason | None) -> Iterator[Reason]:
+    """What a reader has to know of a verdict that was formed without the champion, or without some of the rows."""
+    if evidence.champion is None and evidence.obstacle is None:
+        yield Reason("COLD_START", "there is no champion to compare with")
+    elif evidence.champion is None and override:
+        yield override
+    if small := _too_small(evidence):
+        yield Reason("INSUFFICIENT", small)
+
+
+def _too_small(evidence: Evidence) -> str:
+    """The parts of the rows that are too small for a figure of theirs, with their sizes; empty where none is."""
+    sizes = {part.name: part.n for part in evidence.slices if part.insufficient}
+    for found in evidence.fairness:
+        few = {name for disparity in found.disparities for name in disparity.insufficient}
+        sizes |= {group.name: group.n for group in found.groups if group.name in few}
+    return f"too few rows: {'; '.join(f'{name} ({n})' for name, n in sizes.items())}" if sizes else ""
 
 
 def _checks(challenger: Metrics, evidence: Evidence, gate: Gate, no_gain_needed: str) -> Iterator[Check]:
     yield beats_dummy(challenger, evidence.dummy, gate)
     for rule in gate.rules:
+        found = _figure(rule, challenger, evidence, gate)
         if rule.floor is not None:
-            yield reaches_floor(rule, rule.floor, challenger, evidence.resamples)
-        if evidence.champion is not None and evidence.resamples is not None:
-            yield from against_champion(rule, challenger, evidence.champion, evidence.resamples, gate, no_gain_needed)
+            yield reaches_floor(rule, rule.floor, found)
+        if rule.asks_for_a_gain and found.gain is not None:
+            yield is_better(rule, found, found.gain, gate, no_gain_needed)
+        if rule.max_regression is not None and found.gain is not None:
+            yield is_no_worse(rule, rule.max_regression, found, found.gain)
+        yield from on_slices(rule, evidence.slices)
+    for disparity in (disparity for found_by in evidence.fairness for disparity in found_by.disparities):
+        if limit := gate.fairness.limit(disparity.metric, disparity.by):
+            yield is_fair(disparity, limit, gate.fairness.confidence)
     if evidence.sanity is not None:
         yield from leakage(challenger, evidence.sanity, gate)
         yield independent_of_order(evidence.sanity, challenger.n)
         yield from usable(evidence.sanity.load_and_predict, gate.budget)
+
+
+def _figure(rule: Rule, challenger: Metrics, evidence: Evidence, gate: Gate) -> Figure:
+    """The rule's metric on all rows."""
+    values = {"challenger": getattr(challenger, rule.metric)}
+    if evidence.champion is not None:
+        values["champion"] = getattr(evidence.champion, rule.metric)
+    if evidence.resamples is None:
+        return Figure(rule.metric, values["challenger"], challenger.n)
+    return evidence.resamples.figure(rule.metric, values, challenger.n, gate.confidence)
 
 
 def _obstacles(evidence: Evidence, gate: Gate, checks: tuple[Check, ...]) -> Iterator[Reason]:
@@ -115,9 +155,30 @@ def _obstacles(evidence: Evidence, gate: Gate, checks: tuple[Check, ...]) -> Ite
         yield Reason("NO_SANITY", "the challenger was not looked at for leaks, nor loaded in a fresh process")
     if evidence.champion is not None and evidence.resamples is None:
         yield Reason("NO_RESAMPLES", "the challenger was not compared with the champion row by row")
+    yield from _unmeasured(evidence, gate)
     for check in checks:
-        if not all(math.isfinite(number) for number in (check.value, check.limit, *_numbers(check.gain))):
+        numbers = (check.value, check.limit, *_numbers(check.gain))
+        if check.result is not Result.INSUFFICIENT and not all(map(math.isfinite, numbers)):
             yield Reason("METRIC_MISSING", f"{check.name}: value {check.value}, limit {check.limit}")
+
+
+def _unmeasured(evidence: Evidence, gate: Gate) -> Iterator[Reason]:
+    """What is asked of parts of the rows and was not measured, or has too few rows where the spec waits for them."""
+    for rule in gate.rules:
+        for asked in rule.slices:
+            parts = [part for part in evidence.slices if asked.names(part.values)]
+            figures = [figure for part in parts for figure in part.figures]
+            alone = evidence.champion is not None and any(figure.gain is None for figure in figures)
+            if not parts or alone:
+                which = asked.where or " and ".join(asked.by or ())
+                how = "compared with the champion" if alone else "measured"
+                yield Reason("SLICES_MISSING", f"{rule.metric}: the slices of {which} were not {how}")
+    compared = [disparity for found in evidence.fairness for disparity in found.disparities]
+    for limit in gate.fairness.limits:
+        if not any(limit.names(one.metric, one.by) for one in compared):
+            yield Reason("FAIRNESS_MISSING", f"{limit.metric}: the groups were not compared")
+    if gate.slices.on_insufficient == "block" and (small := _too_small(evidence)):
+        yield Reason("INSUFFICIENT", f"{small}; gate.slices.on_insufficient is block")
 
 
 def _numbers(gain: Gain | None) -> tuple[float, ...]:

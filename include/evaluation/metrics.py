@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm, rankdata
@@ -22,6 +23,8 @@ from include.spec import Decision
 
 DEFAULT = Decision()
 CALIBRATION_BINS = 10
+OF_ALL_ROWS = frozenset({"brier", "log_loss", "calibration_error", "expected_profit"})
+"""The metrics that are averages over rows; the others rest on how the two classes compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +65,11 @@ def evaluate(labels: np.ndarray, scores: np.ndarray, decision: Decision = DEFAUL
     """
     labels, scores = _checked(labels, scores)
     n, positives = len(labels), int(labels.sum())
-    chosen = (scores >= decision.threshold).astype(int)
     low, high = delong_interval(labels, scores)
     return Metrics(
-        **{name: single(name, labels, scores) for name in _OF_SCORES},
+        **{name: single(name, labels, scores, decision) for name in _FIGURES},
         roc_auc_low=low,
         roc_auc_high=high,
-        **{name: function(labels, chosen) if n else math.nan for name, function in _OF_CHOICES.items()},
-        expected_profit=float(worth(decision, scores, labels).mean()) if n else math.nan,
         n=n,
         positives=positives,
         base_rate=positives / n if n else math.nan,
@@ -77,13 +77,13 @@ def evaluate(labels: np.ndarray, scores: np.ndarray, decision: Decision = DEFAUL
     )
 
 
-def single(metric: str, labels: np.ndarray, scores: np.ndarray) -> float:
+def single(metric: str, labels: np.ndarray, scores: np.ndarray, decision: Decision = DEFAULT) -> float:
     """One metric of scores, or NaN where ``labels`` lacks a class that it needs."""
     labels, scores = _checked(labels, scores)
-    function, needed = _OF_SCORES[metric]
+    function, needed = _FIGURES[metric]
     if not len(labels) or not needed <= set(np.unique(labels).tolist()):
         return math.nan
-    return float(function(labels, scores))
+    return float(function(labels, scores, decision))
 
 
 def delong_interval(labels: np.ndarray, scores: np.ndarray, level: float = 0.95) -> tuple[float, float]:
@@ -147,19 +147,28 @@ def _checked(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
     return labels.astype(int), scores
 
 
-_Function = Callable[[np.ndarray, np.ndarray], float]
+def _of_scores(function: Callable[..., float], **options: Any) -> _Function:
+    return lambda labels, scores, _: function(labels, scores, **options)
+
+
+def _of_choices(function: Callable[..., float]) -> _Function:
+    return lambda labels, scores, decision: function(
+        labels, (scores >= decision.threshold).astype(int), zero_division=0
+    )
+
+
+_Function = Callable[[np.ndarray, np.ndarray, Decision], float]
 _BOTH, _POSITIVE = frozenset({0, 1}), frozenset({1})
 _ANY: frozenset[int] = frozenset()
-_OF_SCORES: dict[str, tuple[_Function, frozenset[int]]] = {
-    "roc_auc": (roc_auc_score, _BOTH),
-    "average_precision": (average_precision_score, _POSITIVE),
-    "brier": (brier_score_loss, _ANY),
-    "log_loss": (lambda labels, scores: log_loss(labels, scores, labels=[0, 1]), _ANY),
-    "calibration_error": (calibration_error, _ANY),
-    "lift_at_10": (lift, _POSITIVE),
-}
-_OF_CHOICES: dict[str, _Function] = {
-    "f1": lambda labels, chosen: float(f1_score(labels, chosen, zero_division=0)),
-    "precision": lambda labels, chosen: float(precision_score(labels, chosen, zero_division=0)),
-    "recall": lambda labels, chosen: float(recall_score(labels, chosen, zero_division=0)),
+_FIGURES: dict[str, tuple[_Function, frozenset[int]]] = {
+    "roc_auc": (_of_scores(roc_auc_score), _BOTH),
+    "average_precision": (_of_scores(average_precision_score), _POSITIVE),
+    "brier": (_of_scores(brier_score_loss), _ANY),
+    "log_loss": (_of_scores(log_loss, labels=[0, 1]), _ANY),
+    "calibration_error": (_of_scores(calibration_error), _ANY),
+    "lift_at_10": (_of_scores(lift), _POSITIVE),
+    "f1": (_of_choices(f1_score), _ANY),
+    "precision": (_of_choices(precision_score), _ANY),
+    "recall": (_of_choices(recall_score), _ANY),
+    "expected_profit": (lambda labels, scores, decision: worth(decision, scores, labels).mean(), _ANY),
 }

@@ -51,6 +51,18 @@ class Gain:
     """How often chance gives a gain like this to a challenger that is no better."""
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One metric of the challenger on ``n`` rows, and where there is a champion, its ``baseline`` on the same rows."""
+
+    metric: str
+    value: float
+    n: int
+    interval: Interval | None = None
+    baseline: float | None = None
+    gain: Gain | None = None
+
+
 @dataclass(frozen=True)
 class Resamples:
     """``draws[model][metric]``: the figure on each resample, of shape (resamples,)."""
@@ -59,7 +71,13 @@ class Resamples:
 
     def interval(self, model: str, metric: str) -> Interval:
         """NaN at both ends where a metric is not defined on the rows."""
-        return Interval(*_quantiles(self.draws[model][metric], (1 - LEVEL) / 2, (1 + LEVEL) / 2))
+        return percentiles(self.draws[model][metric])
+
+    def figure(self, metric: str, values: Mapping[str, float], n: int, confidence: float) -> Figure:
+        """The challenger's of ``values`` (by model, measured on all ``n`` rows), with what chance may do to it."""
+        value, baseline = values["challenger"], values.get("champion")
+        gain = None if baseline is None else self.gain(metric, value, baseline, confidence)
+        return Figure(metric, value, n, self.interval("challenger", metric), baseline, gain)
 
     def gain(self, metric: str, value: float, baseline: float, confidence: float) -> Gain:
         """The gain from ``baseline`` (champion) to ``value`` (challenger), both measured on all rows."""
@@ -98,6 +116,11 @@ def resample(
         parts = list(threads.map(figures, sizes, np.random.SeedSequence(seed).spawn(len(sizes))))
     found = np.concatenate(parts, axis=2)  # (models, metrics, resamples)
     return Resamples({name: dict(zip(metrics, one, strict=True)) for name, one in zip(models, found, strict=True)})
+
+
+def percentiles(draws: np.ndarray) -> Interval:
+    """The 95 % interval of a figure with these ``draws``, of shape (resamples,)."""
+    return Interval(*_quantiles(draws, (1 - LEVEL) / 2, (1 + LEVEL) / 2))
 
 
 def _quantiles(draws: np.ndarray, *at: float) -> list[float]:

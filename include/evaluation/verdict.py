@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from include.evaluation.fairness import Fairness
 from include.evaluation.resampling import Gain, Interval
+from include.evaluation.slices import Slice
 
 
 class Outcome(StrEnum):
@@ -29,13 +31,16 @@ class Result(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     WAIVED = "waived"
+    INSUFFICIENT = "insufficient"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """One comparison of the challenger's ``value`` on ``n`` rows with ``limit``, which may rest on a ``baseline``.
 
-    For a check against the champion, ``gain`` is what is held against ``limit``.
+    For a check against the champion, ``gain`` is what is held against ``limit``. ``slice`` names the part of the rows
+    that it is about, or the columns whose groups it compares; None for all rows. A check that is INSUFFICIENT has no
+    value: there are too few rows.
     """
 
     name: str
@@ -50,21 +55,29 @@ class Check:
     baseline: float | None = None
     gain: Gain | None = None
     greater_is_better: bool = True
+    slice: str | None = None
 
     @property
     def passed(self) -> bool:
-        """True unless the check failed."""
-        return self.result is not Result.FAILED
+        """Whether the challenger holds, or need not."""
+        return self.result in (Result.PASSED, Result.WAIVED)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the challenger does not hold."""
+        return self.result is Result.FAILED
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The gate's answer with everything it rests on."""
+    """The gate's answer with everything it rests on: also what was measured of parts of the rows and not judged."""
 
     outcome: Outcome
     checks: tuple[Check, ...]
     reasons: tuple[Reason, ...]
     cold_start: bool
+    slices: tuple[Slice, ...] = ()
+    fairness: tuple[Fairness, ...] = ()
 
     @property
     def promotes(self) -> bool:
@@ -75,8 +88,9 @@ class Verdict:
     def summary(self) -> str:
         """The verdict in one line."""
         passed = sum(check.passed for check in self.checks)
+        judged = passed + sum(check.failed for check in self.checks)
         why = "; ".join(f"{reason.code}: {reason.message}" for reason in self.reasons)
-        return f"{self.outcome}, {passed} of {len(self.checks)} checks passed. {why}"
+        return f"{self.outcome}, {passed} of {judged} checks passed. {why}"
 
     @property
     def markdown(self) -> str:

@@ -36,9 +36,11 @@ class Check(Frozen):
     interval: Interval | None
     gain: Gain | None
     greater_is_better: bool
-    result: Literal["passed", "failed", "waived"]
+    result: Literal["passed", "failed", "waived", "insufficient"]
     code: str
     message: str
+    slice: str | None = None
+    """The part of the rows that it is about, or the columns whose groups it compares; null for all rows."""
 
 
 class Reason(Frozen):
@@ -49,6 +51,63 @@ class Reason(Frozen):
         return f"{self.code}: {self.message}"
 
 
+class Figure(Frozen):
+    """One metric of the challenger on a part of the rows; ``baseline`` is the champion's."""
+
+    metric: str
+    value: float | None
+    n: int
+    interval: Interval | None
+    baseline: float | None
+    gain: Gain | None
+
+
+class Slice(Frozen):
+    """The rows with these values, by column; ``insufficient`` are the metrics for which there are too few of them."""
+
+    name: str
+    values: dict[str, str]
+    n: int
+    positives: int
+    figures: Many[Figure]
+    insufficient: Many[str]
+
+
+class Group(Frozen):
+    """One group that is compared with others; a rate is null where there are too few rows to divide by."""
+
+    name: str
+    n: int
+    positives: int
+    selected: int
+    rates: dict[str, float | None]
+
+
+class Disparity(Frozen):
+    """How far groups differ in one metric of fairness: between the one with the highest ``rate`` and the lowest."""
+
+    metric: str
+    by: Many[str]
+    value: float | None
+    interval: Interval
+    p_value: float | None
+    rate: str
+    highest: str
+    lowest: str
+    n: int
+    compared: Many[str]
+    insufficient: Many[str]
+    champion: float | None
+
+
+class Fairness(Frozen):
+    """The groups by one sensitive column, or by two together; limits and results are in the checks."""
+
+    by: Many[str]
+    groups: Many[Group]
+    disparities: Many[Disparity]
+
+
 class Verdict(Frozen):
     """What the gate says, as ``include.evaluation.verdict`` writes it."""
 
@@ -57,6 +116,8 @@ class Verdict(Frozen):
     cold_start: bool
     reasons: Many[Reason]
     checks: Many[Check]
+    slices: Many[Slice] = ()
+    fairness: Many[Fairness] = ()
 
 
 class Request(Frozen):

@@ -32,6 +32,12 @@ CHECKS = {
     "load_seconds": "Seconds to load",
     "predict_milliseconds": "Milliseconds for an answer",
     "memory_megabytes": "Megabytes of memory",
+    "equal_opportunity": "Equal opportunity",
+    "equalized_odds": "Equalised odds",
+    "predictive_parity": "Predictive parity",
+    "demographic_parity": "Demographic parity",
+    "selection_rate_ratio": "Ratio of selection rates",
+    "calibration": "Calibration by group",
 }
 KINDS = {
     "floor": "own limit",
@@ -88,10 +94,11 @@ def _count(checks: Sequence[Check], result: str) -> str:
 
 def check_name(check: Check) -> str:
     """What a check is about; the name of one that is not known here is shown as it is."""
-    subject, _, kind = check.name.rpartition("_")
-    if check.name in CHECKS or kind not in KINDS:
-        return CHECKS.get(check.name, check.name)
-    return f"{METRICS.get(subject, f'ROC AUC of {subject} alone')}: {KINDS[kind]}"
+    name, of = check.name.removesuffix(f"[{check.slice}]"), f" ({check.slice})" if check.slice else ""
+    subject, _, kind = name.rpartition("_")
+    if name in CHECKS or kind not in KINDS:
+        return CHECKS.get(name, METRICS.get(name, name)) + of
+    return f"{METRICS.get(subject, f'ROC AUC of {subject} alone')}: {KINDS[kind]}{of}"
 
 
 def number(value: float | None) -> str:

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from include.data.simulator import simulate_day
+from include.evaluation import parts
 from include.evaluation.gate import Evidence, judge, rule_metrics
 from include.evaluation.metrics import evaluate
 from include.evaluation.resampling import resample
@@ -51,13 +52,14 @@ NOT_MEASURED = Sanity({}, 0.0, LoadAndPredict(0, 0.0, 0.0, 0.0, 0.0))
 
 @dataclass(frozen=True)
 class Rows:
-    """Model inputs and labels (0 or 1), row by row."""
+    """Model inputs, labels (0 or 1) and the columns that they come from, row by row."""
 
     inputs: pd.DataFrame
     labels: np.ndarray
+    columns: pd.DataFrame
 
     def __getitem__(self, places: np.ndarray) -> Rows:
-        return Rows(self.inputs.iloc[places], self.labels[places])
+        return Rows(self.inputs.iloc[places], self.labels[places], self.columns.iloc[places])
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -89,7 +91,7 @@ def aa(telco: Path, seed: int) -> bool:
     halves = np.array_split(random.permutation(len(rows)), 2)
     candidates = list(_spec().training.candidates.values())
     candidate = candidates[seed % len(candidates)]
-    return _promoted(*(_scores(rows[half], held_out, candidate, seed) for half in halves), held_out.labels, seed)
+    return _promoted(*(_scores(rows[half], held_out, candidate, seed) for half in halves), held_out, seed)
 
 
 def ab_real(telco: Path, seed: int) -> bool:
@@ -124,18 +126,21 @@ def bootstrap_seconds() -> list[float]:
 def _better_is_promoted(rows: Rows, held_out: Rows, without: frozenset[str], seed: int) -> bool:
     candidate = _spec().training.candidates["logistic_regression"]
     champion = _scores(rows, held_out, candidate, seed, without)
-    return _promoted(_scores(rows, held_out, candidate, seed), champion, held_out.labels, seed)
+    return _promoted(_scores(rows, held_out, candidate, seed), champion, held_out, seed)
 
 
-def _promoted(challenger: np.ndarray, champion: np.ndarray, labels: np.ndarray, seed: int) -> bool:
-    gate, decision = _spec().gate, _spec().decision
+def _promoted(challenger: np.ndarray, champion: np.ndarray, held_out: Rows, seed: int) -> bool:
+    gate, decision, labels = _spec().gate, _spec().decision, held_out.labels
     scores = {"challenger": challenger, "champion": champion}
+    slices, fairness = parts.measure(held_out.columns, labels, scores, _spec())
     evidence = Evidence(
         challenger=evaluate(labels, challenger, decision),
         champion=evaluate(labels, champion, decision),
         dummy=evaluate(labels, np.full(len(labels), labels.mean()), decision),
         resamples=resample(labels, scores, rule_metrics(gate), decision, seed=seed),
         sanity=NOT_MEASURED,
+        slices=slices,
+        fairness=fairness,
     )
     return judge(evidence, gate).promotes
 
@@ -175,7 +180,8 @@ def _prepared(customers: pd.DataFrame) -> Rows:
         for name, column in spec.columns.items()
     }
     labels = (customers[spec.target.column] == spec.target.positive).to_numpy().astype(int)
-    return Rows(as_categories(build(pd.DataFrame(read), spec)), labels)
+    columns = pd.DataFrame(read)
+    return Rows(as_categories(build(columns, spec)), labels, columns)
 
 
 if __name__ == "__main__":

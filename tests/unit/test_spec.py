@@ -25,7 +25,7 @@ SPEC: dict[str, Any] = {
         "loan": {"type": "text", "description": "the loan"},
         "granted": {"type": "text", "description": "when it was granted"},
         "amount": {"type": "number", "min": 0, "description": "in euros"},
-        "purpose": {"type": "category", "values": ["car", "house"], "description": "what it is for"},
+        "purpose": {"type": "category", "values": ["car", "house"], "sensitive": True, "description": "what for"},
         "remark": {"type": "text", "nullable": True, "description": "what the clerk wrote"},
     },
     "features": {"columns": ["amount", "purpose"]},
@@ -74,6 +74,11 @@ def test_the_good_spec_loads_and_is_frozen(path: Path) -> None:
 
 def test_every_use_case_of_the_project_loads() -> None:
     assert "churn" in discover([PROJECT / "include" / "use_cases"])
+
+
+def sliced(**asked: Any) -> dict[str, Any]:
+    """A rule that asks something of slices."""
+    return {"metric": "roc_auc", "min_absolute_change": 0.0, "slices": [asked]}
 
 
 COLUMN = {"type": "number", "description": "in euros"}
@@ -158,6 +163,61 @@ CASES: dict[str, tuple[str, Any, str]] = {
         f"cron {cron!r}": ("schedules/ingest", cron, f"schedules.ingest: {cron!r} is no cron expression")
         for cron in ("every day", "", "61 * * * *", "0 1 30 2 *", "@once")
     },
+    # parts of the rows
+    "slice of nothing": ("gate/slices", {"by": [["colour"]]}, "gate.slices.by.0: 'colour' is not described"),
+    "slice by no column": ("gate/slices", {"by": [[]]}, "gate.slices.by.0: Tuple should have at least 1 item"),
+    "slice by a column twice": ("gate/slices", {"by": [["purpose", "purpose"]]}, "gate.slices.by.0: a column is"),
+    "number without bins": ("gate/slices", {"by": [["amount"]]}, "columns.amount: it stands in gate.slices.by, so it"),
+    "free text as slice": ("gate/slices", {"by": [["remark"]]}, "columns.remark: it stands in gate.slices.by, so it"),
+    "sensitive number": ("columns/amount/sensitive", True, "columns.amount: it is sensitive, so it needs groups; give"),
+    "sensitive text": ("columns/remark/sensitive", True, "columns.remark: it is sensitive, so it needs groups; make"),
+    "sensitive without values": ("columns/purpose/values", ..., "columns.purpose: it is sensitive, so it needs groups"),
+    "bins of nothing": ("gate/slices", {"bins": {"size": [1.0]}}, "gate.slices.bins: 'size' is not described"),
+    "bins of a category": ("gate/slices", {"bins": {"purpose": [1.0]}}, "gate.slices.bins.purpose: only numbers have"),
+    "no bins": ("gate/slices", {"bins": {"amount": []}}, "gate.slices.bins.amount: Tuple should have at least 1 item"),
+    "bins in disorder": ("gate/slices", {"bins": {"amount": [2.0, 1.0]}}, "gate.slices.bins.amount: each edge has to"),
+    "too many groups": (
+        "gate/slices", {"by": [["amount"]], "bins": {"amount": [float(n) for n in range(100)]}},
+        "gate.slices: amount make 101 groups; at most 100 can be judged",
+    ),
+    "no support": ("gate/slices", {"minimum_support": 0}, "gate.slices.minimum_support: Input should be greater than"),
+    "rule of no slices": ("gate/rules", [sliced(floor=0.7)], "gate.rules.0.slices.0: needs 'by' (columns, for each of"),
+    "rule of both": (
+        "gate/rules", [sliced(floor=0.7, by=["purpose"], where={"purpose": "car"})], "gate.rules.0.slices.0: needs 'by'"
+    ),
+    "rule that asks nothing": ("gate/rules", [sliced(by=["purpose"])], "gate.rules.0.slices.0: needs 'floor' or 'max_"),
+    "rule of an unknown slice": (
+        "gate/rules", [sliced(by=["colour"], floor=0.7)], "gate.rules.0.slices.0: 'colour' is not described"
+    ),
+    "rule of no grouping": (
+        "gate/rules", [sliced(by=["amount", "purpose"], floor=0.7)],
+        "gate.rules.0.slices.0: amount and purpose make no slices; add them to gate.slices.by",
+    ),
+    "rule of an unknown value": (
+        "gate/rules", [sliced(where={"purpose": "boat"}, floor=0.7)],
+        "gate.rules.0.slices.0.where.purpose: no group 'boat'; there are: car, house",
+    ),
+    "rule of one slice twice": (
+        "gate/rules",
+        [{**sliced(by=["purpose"], floor=0.7), "slices": [{"by": ["purpose"], "floor": f} for f in (0.6, 0.7)]}],
+        "gate.rules.0.slices.1: the same slices are named a second time",
+    ),
+    "limit without a value": ("gate/fairness", {"limits": [{"metric": "calibration"}]}, "gate.fairness.limits.0: a"),
+    "limit the wrong way": (
+        "gate/fairness", {"limits": [{"metric": "selection_rate_ratio", "maximum": 0.8}]},
+        "gate.fairness.limits.0: a limit of selection_rate_ratio needs 'minimum', and no 'maximum'",
+    ),
+    "limit of an unknown metric": (
+        "gate/fairness", {"limits": [{"metric": "luck", "maximum": 0.8}]}, "gate.fairness.limits.0.metric: Input should"
+    ),
+    "limit by what is not sensitive": (
+        "gate/fairness", {"limits": [{"metric": "calibration", "maximum": 0.1, "by": ["amount"]}]},
+        "gate.fairness.limits.0.by: not marked sensitive under 'columns': amount",
+    ),
+    "two limits for the same": (
+        "gate/fairness", {"limits": [{"metric": "calibration", "maximum": limit} for limit in (0.1, 0.2)]},
+        "gate.fairness.limits.1: a second limit of calibration for the same groups",
+    ),
     "cron with seconds": ("schedules/monitor", "0 0 1 * * *", "schedules.monitor: '0 0 1 * * *' has 6 fields"),
 }  # fmt: skip
 
@@ -188,6 +248,24 @@ def test_a_rule_against_its_metric_is_refused(path: Path, metric: Any) -> None:
     assert Rule(metric=metric, floor=0.1, greater_is_better=not lower).floor == 0.1
     put(path, "gate/rules", [{"metric": metric, "floor": 0.1, "greater_is_better": lower}])
     assert faults(path) == [f"gate.rules.0: a rule for {metric} needs greater_is_better: {str(not lower).lower()}"]
+
+
+def test_groups_to_compare_need_a_sensitive_column(path: Path) -> None:
+    put(path, "gate/fairness", {"limits": [{"metric": "calibration", "maximum": 0.1}]})
+    assert load(path).groupings == (("purpose",),)
+    path.write_text(path.read_text().replace("sensitive: true", "sensitive: false"))
+    assert faults(path) == ["gate.fairness.limits.0: no column is marked sensitive, so there are no groups to compare"]
+
+
+def test_slices_are_the_sensitive_columns_each_two_of_them_and_what_the_spec_adds(path: Path) -> None:
+    put(path, "gate/slices", {"by": [["purpose", "amount"], ["purpose"]], "bins": {"amount": [1000.0, 5000.0]}})
+    spec = load(path)
+    assert spec.groupings == (("purpose",), ("purpose", "amount"))
+    assert spec.groups_of("amount") == ("below 1000", "1000 to below 5000", "5000 or more")
+    path.write_text(path.read_text().replace("min: 0\n", "min: 0\n    sensitive: true\n    nullable: true\n"))
+    spec = load(path)
+    assert spec.groupings == (("amount",), ("purpose",), ("amount", "purpose"))
+    assert spec.groups_of("amount")[-1] == "missing"
 
 
 def test_faults_of_fields_are_listed_together(path: Path) -> None:

@@ -9,13 +9,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from include.evaluation import gate
+import numpy as np
+
+from include.evaluation import gate, parts
 from include.evaluation.leakage import Alone
 from include.evaluation.metrics import Metrics, single
 from include.evaluation.resampling import Resamples, resample
 from include.evaluation.sanity import LoadAndPredict, Sanity
 from include.evaluation.verdict import Reason, Verdict
-from include.files import read_parquet
 from include.governance.words import sentence
 from include.registry import tracking
 from include.state import overrides, requests
@@ -24,7 +25,7 @@ from include.state.runs import ENABLED
 from include.steps.ledger import Record, Work, step
 from include.steps.retrain import dossier
 from include.steps.retrain.dossier import Circumstances
-from include.steps.retrain.rows import HOLDOUT, HOLDOUT_SCORES, KEY_LABEL, inputs
+from include.steps.retrain.rows import HOLDOUT, holdout_columns, holdout_scores, inputs
 from include.training import package
 
 log = logging.getLogger(__name__)
@@ -55,13 +56,17 @@ def _verdict(work: Work, record: Record, under: Circumstances, hindrances: list[
     override = obstacle and under.override and Reason("CHAMPION_OVERRIDDEN", f"{under.override}; {obstacle.message}")
     unexplained = [Reason(**record["unexplained"])] if record["unexplained"] else []
     unknown = record["champion"] is not None and obstacle is None and "champion" not in metrics
+    labels, scores = holdout_scores(work)
+    slices, fairness = parts.measure(holdout_columns(work, record, labels), labels, scores, work.spec)
     evidence = gate.Evidence(
         challenger=metrics["challenger"],
         champion=metrics.get("champion"),
         dummy=metrics["dummy"],
-        resamples=_resamples(work),
+        resamples=_resamples(work, labels, scores),
         sanity=_sanity(record["sanity"]),
         obstacle=Reason("NO_CHAMPION_METRICS", "the champion was not evaluated") if unknown else obstacle,
+        slices=slices,
+        fairness=fairness,
     )
     return gate.judge(
         evidence,
@@ -91,12 +96,10 @@ def _sanity(found: Mapping[str, Any]) -> Sanity:
     return Sanity(columns, found["order_difference"], LoadAndPredict(**found["load_and_predict"]))
 
 
-def _resamples(work: Work) -> Resamples | None:
+def _resamples(work: Work, labels: np.ndarray, scores: Mapping[str, np.ndarray]) -> Resamples | None:
     """The rules' figures of challenger and champion on resamples of the hold-out; None without a rule."""
     if not work.spec.gate.rules:
         return None
-    scores = {str(name): column.to_numpy() for name, column in read_parquet(work.folder / HOLDOUT_SCORES).items()}
-    labels = scores.pop(KEY_LABEL)
     rules = gate.rule_metrics(work.spec.gate)
     return resample(labels, scores, rules, work.spec.decision, seed=work.spec.training.seed)
 

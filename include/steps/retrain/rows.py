@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from include.data.calendar import midnight
-from include.data.window import OBSERVED
-from include.files import read_parquet, write_parquet
+from include.data.window import LABEL, OBSERVED
+from include.files import FileDamaged, read_parquet, write_parquet
 from include.state import publications
 from include.state import sources as source_rows
 from include.state.publications import Publication
@@ -40,6 +40,21 @@ def inputs(work: Work, record: Record, part: str) -> tuple[pd.DataFrame, np.ndar
     """The model inputs of one part, the labels and the times of observation."""
     stored = read(record["matrix"], record, part)
     return stored[list(work.spec.feature_types)], stored[KEY_LABEL].to_numpy(), stored[KEY_OBSERVED]
+
+
+def holdout_scores(work: Work) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The labels of the hold-out, and by model the scores; each of shape (rows,)."""
+    stored = {str(name): column.to_numpy() for name, column in read_parquet(work.folder / HOLDOUT_SCORES).items()}
+    return stored.pop(KEY_LABEL), stored
+
+
+def holdout_columns(work: Work, record: Record, labels: np.ndarray) -> pd.DataFrame:
+    """The columns by which the hold-out is divided into groups, row by row as in ``labels``."""
+    names = sorted({name for by in work.spec.groupings for name in by})
+    rows = read(record["window"], record, HOLDOUT, columns=[*names, LABEL])
+    if not np.array_equal(rows[LABEL].to_numpy(), labels):
+        raise FileDamaged(f"{record['window']}: its {len(rows)} hold-out rows are not those of {HOLDOUT_SCORES}")
+    return rows[names]
 
 
 def publication_of(work: Work, record: Record) -> Publication:
