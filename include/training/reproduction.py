@@ -48,4 +48,7 @@ def reproduce(window: pd.DataFrame, spec: UseCase, manifest: Manifest) -> Reprod
     # Sums in another number of threads round differently.
     with threadpool_limits(recorded.threads or None):
         trained = train(matrix, labels, rows[OBSERVED], candidate, spec)
-    return Reproduction(manifest.model_sha256, model_hash(trained.pipeline), changes)
+    found = model_hash(trained.pipeline)
+    if found != manifest.model_sha256 and candidate.seconds is not None:
+        changes += (f"the search had {candidate.seconds:g} s, in which a machine does not always come equally far",)
+    return Reproduction(manifest.model_sha256, found, changes)

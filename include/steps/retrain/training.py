@@ -169,17 +169,16 @@ def _log_training(
 
 
 def _trials(found: SearchResult) -> dict[str, Any]:
-    """Every setting that was drawn, with its score on each fold and how it ended, as MLflow shows a table."""
-    names, folds = sorted({name for trial in found.trials for name in trial.params}), len(found.validated)
+    """Every setting that was drawn, how it ended and its score on each fold, as MLflow shows a table."""
+    names, folds = sorted({name for trial in found.trials for name in trial.params}), range(len(found.validated))
     rows = [
         [
             *(trial.params.get(name) for name in names),
-            *(trial.folds[number] if number < len(trial.folds) else None for number in range(folds)),
             trial.mean if trial.folds else None,
             trial.ended,
+            *(trial.folds[number] if number < len(trial.folds) else None for number in folds),
             round(trial.seconds, 3),
         ]
         for trial in found.trials
     ]
-    scores = [*(f"fold {number}" for number in range(1, folds + 1)), "mean"]
-    return {"columns": [*names, *scores, "ended", "seconds"], "data": rows}
+    return {"columns": [*names, "mean", "ended", *(f"fold {number + 1}" for number in folds), "seconds"], "data": rows}

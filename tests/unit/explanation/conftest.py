@@ -61,7 +61,12 @@ OTHERS: dict[str, ClassifierMixin] = {
     "native_categories": HistGradientBoostingClassifier(max_iter=20, random_state=0, categorical_features=[10, 40]),
 }
 """What no candidate is, and has to be explained all the same."""
-CALIBRATED = {"calibrated_boosting": "gradient_boosting", "calibrated_forest": "random_forest", "calibrated_mlp": "mlp"}
+CALIBRATED = {
+    "calibrated_boosting": "gradient_boosting",
+    "calibrated_forest": "random_forest",
+    "calibrated_svm": "linear_svm",
+    "calibrated_mlp": "mlp",
+}
 KINDS = [*PARAMS, *OTHERS, *CALIBRATED]
 
 

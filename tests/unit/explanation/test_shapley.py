@@ -28,6 +28,7 @@ METHODS = {
     "native_categories": ("sampled", "probability"),
     "calibrated_boosting": ("tree", "log-odds before calibration"),
     "calibrated_forest": ("tree", "probability before calibration"),
+    "calibrated_svm": ("linear", "margin before calibration"),
     "calibrated_mlp": ("sampled", "probability"),
 }
 

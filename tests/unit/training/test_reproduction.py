@@ -78,3 +78,13 @@ def test_other_rows_are_not_trained_on(
 ) -> None:
     found = reproduce(change(window), spec, manifest)
     assert (found.equal, found.found, found.changes) == (False, None, ("the rows are not the same",))
+
+
+def test_a_search_that_was_bound_to_a_time_is_named(window, spec: UseCase, manifest: Manifest) -> None:
+    """The time in which the record was made is not the time that there is now."""
+    hurried = spec.training.candidates["trees"].model_copy(update={"seconds": 60.0})
+    training = spec.training.model_copy(update={"candidates": {"trees": hurried}})
+    other = manifest.model_copy(update={"model_sha256": "5e" * 32})
+    found = reproduce(window, spec.model_copy(update={"training": training}), other)
+    assert not found.equal
+    assert found.changes[-1].startswith("the search had 60 s")
