@@ -19,7 +19,8 @@ hold-out, and registers and promotes it if the gate says `PASS`.
 | `register` skipped, `DEPENDS_ON_ORDER` among the reasons | a feature looks at other rows or at the place of a column, so that a single row would score otherwise | make it of its own row in `features.py` |
 | `register` skipped, `OVER_BUDGET` among the reasons | the packaged model takes more time or memory than `gate.budget` allows | a smaller model, or a larger budget |
 | `register` skipped, `EXPLANATION_NOT_ADDITIVE` among the reasons | the explanation does not add up to the scores that it explains | the reason says by how much; report it with the candidate's kind |
-| `register` skipped | the gate refused (`REFUSED`, `NOT_EVALUATED`) or the run is a `dry_run` | the page of the verdict gives every check; the log of `gate` says where it is |
+| `register` skipped | the gate refused (`REFUSED`, `NOT_EVALUATED`) or the run is a `dry_run` | the page of the verdict gives every check: the link `Verdict` of the task `gate` |
+| `register` skipped, `CHAMPION_DAMAGED`, `CHAMPION_SAW_HOLDOUT` or `CHAMPION_CANNOT_SCORE` among the reasons | the champion cannot be compared on these rows, so nothing replaces it | mend that; or a person answers for one run without the comparison: `python -m include override` |
 | `promote` skipped, `CHAMPION_CHANGED` | somebody promoted in between | the next run compares anew |
 """
 
@@ -28,6 +29,7 @@ from __future__ import annotations
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 from assets import retrain_request
 from boundary import Record, close_run, common, guarded, imported, open_run, step, use_cases
+from links import VerdictLink
 
 from include.spec import UseCase
 
@@ -60,6 +62,7 @@ def make(spec: UseCase) -> None:
         evaluation = step("retrain.evaluation.evaluate_challenger", task_id="evaluate")(challenger)
         explained = step("retrain.explanation.explain_challenger", task_id="explain")(evaluation)
         verdict = step("retrain.judgement.judge", task_id="gate")(explained)
+        verdict.operator.operator_extra_links = [VerdictLink()]
         registered = step("retrain.release.register")(verdict)
         promoted = step("retrain.release.promote")(registered)
         promoted >> close_run(spec, "retrain")

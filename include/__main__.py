@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from include.cli.console import error, errors
-from include.errors import DataRejected, SourceAway
+from include.errors import BadRequest, DataRejected, SourceAway
 from include.settings import Settings, SettingsError
 from include.spec import SpecError
 from include.stack import StackError
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     load_dotenv()
     try:
         return _dispatch(args, Settings.from_environment())
-    except (StackError, SettingsError, SpecError, DataRejected, SourceAway) as problem:
+    except (StackError, SettingsError, SpecError, BadRequest, DataRejected, SourceAway) as problem:
         error(str(problem))
         return 1
     except KeyboardInterrupt:
@@ -66,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("name", metavar="NAME")
     explain.add_argument("--row", required=True, metavar="ROW", help="a .json file with one row, or a published id")
     explain.add_argument("--lime", action="store_true", help="ask LIME as well")
+    override = commands.add_parser("override", help="let one retrain judge without a champion that cannot be judged")
+    override.add_argument("name", metavar="NAME")
+    override.add_argument("--champion", required=True, metavar="VERSION", help="the version that cannot be judged")
+    override.add_argument("--obstacle", required=True, metavar="CODE", help="why it cannot, as the verdict says")
+    override.add_argument("--because", required=True, metavar="REASON", help="why its challenger may be judged alone")
+    override.add_argument("--by", required=True, metavar="WHO", help="who answers for it")
+    override.add_argument("--until", required=True, metavar="DATE", help="the last day on which it helps, in UTC")
     return parser
 
 
@@ -105,6 +112,10 @@ def _dispatch(args: argparse.Namespace, settings: Settings) -> int:
             from include.cli.explain import explain
 
             return explain(settings, args.name, args.row, local=args.lime)
+        case "override":
+            from include.cli.override import override
+
+            return override(settings, args.name, args.champion, args.obstacle, args.because, args.by, args.until)
         case "check":
             from include.cli.check import check
 

@@ -30,6 +30,7 @@ for dag in bag.dags.values():
         "doc": dag.doc_md, "tags": sorted(dag.tags), "owner": dag.default_args["owner"],
         "catchup": dag.catchup, "max_active_runs": dag.max_active_runs, "params": sorted(dag.params),
         "timeouts": [t.execution_timeout is not None for t in dag.tasks],
+        "links": {t.task_id: {l.name: l.xcom_key for l in t.operator_extra_links} for t in dag.tasks},
         "retries": sorted({t.retries for t in dag.tasks}), "dagrun_timeout": dag.dagrun_timeout is not None,
     }
 print("RESULT" + json.dumps({"heavy": heavy, "dags": found}))
@@ -123,6 +124,11 @@ def test_ingest_and_monitor_edges(parsed):
     assert monitor["decide"] == ["request_retrain"]
     assert monitor["measure_drift"] == ["decide", "draw_report"]
     assert monitor["request_retrain"] == ["close_run"]
+
+
+def test_the_gate_links_to_its_verdict(parsed):
+    links = {task: found for dag in parsed["dags"].values() for task, found in dag["links"].items() if found}
+    assert links == {"gate": {"Verdict": "verdict_page"}}
 
 
 def test_include_never_imports_airflow():

@@ -110,20 +110,23 @@ def _end_if_unchanged(work: Work, fingerprint: str, champion: str | None) -> Non
             continue
         promoted = {p.version for p in promotions.history(work.engine, work.run.use_case) if p.run_id == earlier.run_id}
         refused = earlier.outcome != Outcome.PASS and earlier.evidence["champion"] == champion
-        if refused and _may_end_otherwise(work, earlier, champion):
-            continue
+        hindrances = _hindrances(work, earlier, champion) if refused else []
+        if refused and (ERROR in earlier.evidence.get("codes", []) or None in hindrances):
+            continue  # what kept the earlier run from a verdict need not keep this one from it
         # One that passed and was never promoted, since its run died or was a dry run, is not over.
         if champion in promoted or refused:
             again = f"the same rows, spec, code and versions as in run {earlier.run_id}, which ended {earlier.outcome}"
-            runs.record(work.engine, work.run, None, fingerprint=fingerprint, metrics=earlier.evidence["metrics"])
-            raise NothingToDo("UNCHANGED", again, *earlier.reasons)
+            kept = {"metrics": earlier.evidence["metrics"], "verdict_page": earlier.evidence.get("page")}
+            runs.record(work.engine, work.run, None, fingerprint=fingerprint, **kept)
+            notes = [": ".join(hindrance) for hindrance in hindrances if hindrance]
+            raise NothingToDo("UNCHANGED", again, *earlier.reasons, *notes)
 
 
-def _may_end_otherwise(work: Work, earlier: DecisionRow, champion: str | None) -> bool:
-    """Whether an error kept the earlier run from judging, or a person lets pass now what did."""
+def _hindrances(work: Work, earlier: DecisionRow, champion: str | None) -> list[tuple[str, str] | None]:
+    """Of each override for what hindered the earlier run: why it does not help this one, None if it does."""
     codes = earlier.evidence.get("codes", [])
     given = overrides.matching(work.engine, work.run.use_case, champion, codes) if champion else []
-    return ERROR in codes or any(overrides.hindrance(work.engine, work.run, one) is None for one in given)
+    return [overrides.hindrance(work.engine, work.run, one) for one in given]
 
 
 def _provenance(
