@@ -96,7 +96,7 @@ def search(
                 running = _go_on(running, number, time.monotonic() > deadline)
     best = running[0]
     for place, one in enumerate(running, start=1):
-        one.ended = "chosen" if one is best else f"met all folds, {place}. of {len(running)}"
+        one.ended = "chosen" if one is best else f"met all folds, rank {place} of {len(running)}"
     return SearchResult(
         params=best.params,
         score=float(np.mean(best.folds)),
@@ -196,7 +196,7 @@ def _go_on(ranked: list[_Entrant], fold: int, out_of_time: bool) -> list[_Entran
     count = 1 if out_of_time else max(FINALISTS, math.ceil(len(ranked) / 2))
     why = OUT_OF_TIME if out_of_time else "halved"
     for place, one in enumerate(ranked[count:], start=count + 1):
-        one.leave(f"{why} after fold {fold}, {place}. of {len(ranked)}; the best {count} went on")
+        one.leave(f"{why} after fold {fold}, rank {place} of {len(ranked)}; the best {count} went on")
     return ranked[:count]
 
 

@@ -14,7 +14,7 @@ from include.errors import DataRejected
 from include.evaluation.metrics import evaluate
 from include.spec import Candidate, SpecError, UseCase
 from include.training.candidates import ESTIMATORS, SCALED, make
-from include.training.search import SearchResult, draw, fit, search
+from include.training.search import SearchResult, draw, fit, search, threads
 from include.training.split import split
 
 TREES = Candidate(
@@ -59,9 +59,9 @@ def test_the_better_half_goes_on_to_the_next_fold(training, churn: UseCase) -> N
     assert max(np.mean(t.folds[:2]) for t in by_folds[2]) <= min(np.mean(t.folds[:2]) for t in by_folds[3])
     assert sorted(t.ended for t in found.trials) == [
         "chosen",
-        *(f"halved after fold 1, {place}. of 8; the best 4 went on" for place in (5, 6, 7, 8)),
-        *(f"halved after fold 2, {place}. of 4; the best 2 went on" for place in (3, 4)),
-        "met all folds, 2. of 2",
+        *(f"halved after fold 1, rank {place} of 8; the best 4 went on" for place in (5, 6, 7, 8)),
+        *(f"halved after fold 2, rank {place} of 4; the best 2 went on" for place in (3, 4)),
+        "met all folds, rank 2 of 2",
     ]
     assert not found.out_of_time
 
@@ -154,3 +154,15 @@ def test_drawn_settings_win() -> None:
     candidate = Candidate(kind="logistic_regression", params={"C": 2.0, "max_iter": 50})
     estimator = make(candidate, {"n": "number"}, {"C": 3.0}, 7)["estimator"]
     assert (estimator.C, estimator.max_iter, estimator.random_state) == (3.0, 50, 7)
+
+
+@pytest.mark.parametrize(
+    ("cores", "candidates", "expected"), [(1, 1, 1), (2, 6, 1), (16, 6, 2), (8, 1, 8), (None, 2, 1)], ids=str
+)
+def test_candidates_that_train_side_by_side_share_the_cores(
+    cores: int | None, candidates: int, expected: int, churn: UseCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    named = {f"tree_{number}": TREES for number in range(candidates)}
+    training = churn.training.model_copy(update={"candidates": named})
+    assert threads(churn.model_copy(update={"training": training})) == expected
