@@ -1,25 +1,21 @@
-"""Figures of a comparison as PNG files. No pyplot: it keeps global state, and tasks share a process."""
+"""Figures of a comparison as PNG files."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
+from include.drawing import STYLES, blank, plain, write
 from include.evaluation.metrics import DEFAULT, Metrics, evaluate
-from include.files import whole
 from include.spec import Decision
 
-# Told apart without colours, too: a figure may be printed, and not everybody sees the same ones.
-STYLES = (("#1f5fa8", "-", "o"), ("#d9822b", "--", "s"), ("#4c9a5b", "-.", "^"), ("#8a5aa8", ":", "D"))
 GROUPS = 10
 DARK = 0.55
 TITLE_WIDTH = 70
@@ -55,8 +51,8 @@ def draw(
         _Model(name, values, evaluate(labels, values, decision), *style)
         for (name, values), style in zip(scores.items(), STYLES, strict=False)
     ]
-    classes = _plain(classes[0]), _plain(classes[1])
-    on = textwrap.fill(f"{len(labels):,} {_plain(rows)}, {int(labels.sum()):,} of them {classes[1]}", TITLE_WIDTH)
+    on = f"{len(labels):,} {rows}, {int(labels.sum()):,} of them {classes[1]}"
+    classes = plain(classes[0]), plain(classes[1])
     curves: dict[str, tuple[str, Callable[[Axes, np.ndarray, Sequence[_Model]], None]]] = {
         "roc": ("ROC", _roc),
         "precision_recall": ("Precision and recall", _precision_recall),
@@ -69,31 +65,17 @@ def draw(
         axes.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
         axes.grid(alpha=0.25)
         axes.legend(fontsize=9)
-        paths.append(_write(figure, folder / f"{name}.png"))
+        paths.append(write(figure, folder / f"{name}.png"))
     figure, panels = _figure(len(models), f"Confusion\n{on}")
     for axes, model in zip(panels, models, strict=True):
         _confusion(axes, labels, model, classes)
-    return [*paths, _write(figure, folder / "confusion.png")]
-
-
-def _plain(text: str) -> str:
-    """``text`` with dollars as such: between two of them Matplotlib sees a formula."""
-    return text.replace("$", r"\$")
+    return [*paths, write(figure, folder / "confusion.png")]
 
 
 def _figure(panels: int, title: str) -> tuple[Figure, list[Axes]]:
     size = (5.6, 5.8) if panels == 1 else (4.6 * panels, 5.2)
-    figure = Figure(figsize=size, dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11)
+    figure = blank(size, title, TITLE_WIDTH)
     return figure, list(figure.subplots(1, panels, squeeze=False)[0])
-
-
-def _write(figure: Figure, path: Path) -> Path:
-    # Without the software's version the same figure is the same file.
-    with whole(path) as temporary:
-        figure.savefig(temporary, metadata={"Software": None})
-    return path
 
 
 def _roc(axes: Axes, labels: np.ndarray, models: Sequence[_Model]) -> None:

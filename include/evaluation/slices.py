@@ -13,8 +13,8 @@ from include.evaluation.metrics import OF_ALL_ROWS, single
 from include.evaluation.resampling import Figure, resample
 from include.spec import MISSING, Decision, Gate, Slices, UseCase
 
-RESAMPLES = 500
-"""Of each slice: there are many of them, and their figures are wide compared with what more resamples would show."""
+MOST_RESAMPLES, LEAST_RESAMPLES, DRAWN_ROWS = 500, 200, 5_000_000
+"""Of each slice so many as draw about this number of rows: the figures of a large one hardly vary."""
 OTHER = "other"
 """The group of the rows with a value that the spec does not list any more."""
 
@@ -87,7 +87,8 @@ def measure(
         enough = [metric for metric in metrics if _suffices(metric, n, positives, gate.slices)]
         figures: list[Figure] = []
         if enough:
-            draws = resample(truth, of_models, enough, decision, seed=seed, resamples=RESAMPLES)
+            resamples = max(LEAST_RESAMPLES, min(MOST_RESAMPLES, DRAWN_ROWS // n))
+            draws = resample(truth, of_models, enough, decision, seed=seed, resamples=resamples)
             for metric in enough:
                 found = {model: single(metric, truth, one, decision) for model, one in of_models.items()}
                 figures.append(draws.figure(metric, found, n, gate.confidence))

@@ -1,4 +1,4 @@
-"""Figures of an explanation as PNG files. No pyplot: it keeps global state, and tasks share a process."""
+"""Figures of an explanation as PNG files."""
 
 from __future__ import annotations
 
@@ -8,26 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from include.evaluation.figures import STYLES
+from include.drawing import BLUE, ORANGE, blank, plain, write
 from include.explanation.importance import DEPENDENCE_ROWS, Dependence, labels_of
 from include.explanation.surrogate import Node, Surrogate
-from include.files import whole
 
 if TYPE_CHECKING:
     from include.explanation.report import Explanation
 
-BLUE, ORANGE = STYLES[0][0], STYLES[1][0]
 LOW_TO_HIGH = LinearSegmentedColormap.from_list("low to high", [BLUE, "#c9c9c9", ORANGE])
 MOST_BARS, MOST_SWARMS, MOST_CURVES = 20, 12, 9
 NAMED_CATEGORIES = 4
 LONGEST_LABEL = 26
-TITLE_WIDTH = 90
 CENTRED: dict[str, Any] = {"ha": "center", "va": "center"}
 
 
@@ -48,36 +44,17 @@ def draw(explanation: Explanation, folder: Path, *, rows: str, positive: str) ->
         "partial_dependence": _dependence(explanation, f"{same}\n{few}"),
         "surrogate": _surrogate(explanation.surrogate, positive, on),
     }
-    return [_write(figure, folder / f"{name}.png") for name, figure in made.items() if figure]
-
-
-def _figure(size: tuple[float, float], title: str) -> Figure:
-    figure = Figure(figsize=size, dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle("\n".join(textwrap.fill(_plain(line), TITLE_WIDTH) for line in title.splitlines()), fontsize=11)
-    return figure
-
-
-def _write(figure: Figure, path: Path) -> Path:
-    # Without the software's version the same figure is the same file.
-    with whole(path) as temporary:
-        figure.savefig(temporary, metadata={"Software": None})
-    return path
-
-
-def _plain(text: str) -> str:
-    """``text`` with dollars as such: between two of them Matplotlib sees a formula."""
-    return text.replace("$", r"\$")
+    return [write(figure, folder / f"{name}.png") for name, figure in made.items() if figure]
 
 
 def _short(text: str, longest: int = LONGEST_LABEL) -> str:
-    return _plain(text if len(text) <= longest else f"{text[: longest - 1]}…")
+    return plain(text if len(text) <= longest else f"{text[: longest - 1]}…")
 
 
 def _importance(explanation: Explanation, title: str) -> Figure:
     order = explanation.order[:MOST_BARS]
     found, permutation = explanation.attributions, explanation.permutation
-    figure = _figure((9.2, 1.7 + 0.28 * len(order)), title)
+    figure = blank((9.2, 1.7 + 0.28 * len(order)), title)
     shap, loss = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(order))
     shap.barh(places, found.importance[order], color=BLUE)
@@ -95,7 +72,7 @@ def _importance(explanation: Explanation, title: str) -> Figure:
 
 def _summary(explanation: Explanation, title: str) -> Figure:
     found, order = explanation.attributions, explanation.order[:MOST_SWARMS]
-    figure = _figure((9.2, 1.9 + 0.62 * len(order)), title)
+    figure = blank((9.2, 1.9 + 0.62 * len(order)), title)
     axes = figure.subplots()
     for place, number in enumerate(order):
         _swarm(axes, place, found.values[:, number], explanation.rows[found.names[number]].to_numpy(dtype=object))
@@ -146,7 +123,7 @@ def _dependence(explanation: Explanation, title: str) -> Figure | None:
         return None
     across = min(3, len(shown))
     down = -(-len(shown) // across)
-    figure = _figure((3.6 * across, 1.0 + 2.6 * down), title)
+    figure = blank((3.6 * across, 1.0 + 2.6 * down), title)
     panels = figure.subplots(down, across, squeeze=False).ravel()
     low = min(one.scores.min() for one in shown)
     high = max(one.scores.max() for one in shown)
@@ -181,7 +158,7 @@ def _curve(axes: Axes, one: Dependence) -> None:
 def _surrogate(surrogate: Surrogate, positive: str, on: str) -> Figure:
     fidelity = f"R² {surrogate.r2:.2f}, rank agreement {surrogate.rank_agreement:.2f} with the model's own scores"
     title = f"The model in a few rules: mean score ({positive}) and share of the rows"
-    figure = _figure((12.5, 5.6), f"{title}\n{fidelity}, measured on {on}")
+    figure = blank((12.5, 5.6), f"{title}\n{fidelity}, measured on {on}")
     axes = figure.subplots()
     axes.set_axis_off()
     leaves = _width(surrogate.root)

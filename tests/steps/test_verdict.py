@@ -154,7 +154,7 @@ def test_the_record_says_who_why_and_on_what_and_is_where_the_ledger_says(
     assert [one.name for one in record.selection.candidates if one.chosen] == [record.challenger]
     assert all(one.holdout_roc_auc and one.fold_score for one in record.selection.candidates)
     assert all(check.interval for check in record.checks if check.name.endswith(("_floor", "_dummy")))
-    assert shown.count('src="data:image/png;base64,') == 5
+    assert shown.count('src="data:image/png;base64,') == 7
     assert "a &lt;b&gt;first&lt;/b&gt; model" in shown
     client = tracking.connect(settings.mlflow_uri)
     files = {file.path for file in client.list_artifacts(details["mlflow_run"], "evaluation")}

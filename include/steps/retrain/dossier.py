@@ -33,6 +33,8 @@ FIGURES = {
     "ROC": "figures/roc.png",
     "Precision and recall": "figures/precision_recall.png",
     "Calibration": "figures/calibration.png",
+    "Slices": "figures/slices.png",
+    "Fairness": "figures/fairness.png",
     "Importance of the inputs (SHAP)": f"{report.FOLDER}/importance.png",
     "Confusion": "figures/confusion.png",
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
@@ -17,6 +19,7 @@ from include.evaluation.metrics import Metrics, single
 from include.evaluation.resampling import Resamples, resample
 from include.evaluation.sanity import LoadAndPredict, Sanity
 from include.evaluation.verdict import Reason, Verdict
+from include.governance import part_figures
 from include.governance.words import sentence
 from include.registry import tracking
 from include.state import overrides, requests
@@ -30,6 +33,9 @@ from include.training import package
 
 log = logging.getLogger(__name__)
 
+NOT_IN_A_NAME, LONGEST_NAME, MOST_METRICS = re.compile(r"[^\w\-. :/]"), 250, 900
+"""What MLflow takes as the name of a metric, and about how many at once."""
+
 
 @step
 @dossier.failing_closed
@@ -41,6 +47,7 @@ def judge(work: Work, record: Record) -> Record:
     under = Circumstances(no_gain_needed=_freshness(work, record), override=override, mlflow_page=page)
     verdict = _verdict(work, record, under, hindrances)
     dossier.write_record(work, dossier.compose(work, record, verdict, under))
+    _draw(work, record, verdict)
     under = replace(under, others=_other_candidates(work, record))
     kept = dossier.compose(work, record, verdict, under)
     files = [dossier.write_record(work, kept), dossier.write_page(work, kept)]
@@ -127,12 +134,30 @@ def _other_candidates(work: Work, record: Record) -> dict[str, float]:
     }
 
 
+def _draw(work: Work, record: Record, verdict: Verdict) -> None:
+    rows = f"hold-out rows from {record['holdout_from']} on"
+    columns = {name: column.description for name, column in work.spec.columns.items()}
+    part_figures.draw(verdict, work.folder / "figures", rows=rows, columns=columns)
+
+
+def _of_parts(verdict: Verdict) -> dict[str, float]:
+    """What was measured of parts of the rows, by names that MLflow takes."""
+    slices = {f"slices/{one.metric} {part.name}": one.value for part in verdict.slices for one in part.figures}
+    groups = {
+        f"fairness/{one.metric} by {' and '.join(one.by)}": one.value
+        for found in verdict.fairness
+        for one in found.disparities
+    }
+    known = {name: value for name, value in {**groups, **slices}.items() if math.isfinite(value)}
+    return {NOT_IN_A_NAME.sub("_", name)[:LONGEST_NAME]: known[name] for name in list(known)[:MOST_METRICS]}
+
+
 def _log_evaluation(work: Work, record: Record, verdict: Verdict, text: str, pages: list[Path]) -> None:
     client = tracking.connect(work.settings.mlflow_uri)
     # MLflow's charts are grouped by what stands before the slash.
     metrics = {
         f"holdout_{who}/{name}": value for who, found in record["metrics"].items() for name, value in found.items()
-    }
+    } | _of_parts(verdict)
     drawn = sorted((work.folder / "figures").iterdir())
     files = {"figures": drawn, dossier.FOLDER: pages}
     tags = {"verdict": verdict.outcome.value, "challenger": record["challenger"], tracking.NOTE: text}

@@ -64,7 +64,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **said: object) -> di
         drawn[path.stem] = "\n".join(text.get_text() for text in figure.findobj(Text))
         return path
 
-    monkeypatch.setattr(figures, "_write", keep)
+    monkeypatch.setattr(figures, "write", keep)
     labels, scores = made()
     draw(labels, {"challenger": scores, "champion": scores**2}, tmp_path, **said)
     return drawn
