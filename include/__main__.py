@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("name", metavar="NAME")
     explain.add_argument("--row", required=True, metavar="ROW", help="a .json file with one row, or a published id")
     explain.add_argument("--lime", action="store_true", help="ask LIME as well")
+    card = commands.add_parser("card", help="show the model card of a registered version")
+    card.add_argument("name", metavar="NAME")
+    card.add_argument("version", metavar="VERSION", nargs="?", help="its number in the registry; the champion without")
     override = commands.add_parser("override", help="let one retrain judge without a champion that cannot be judged")
     override.add_argument("name", metavar="NAME")
     override.add_argument("--champion", required=True, metavar="VERSION", help="the version that cannot be judged")
@@ -112,6 +115,10 @@ def _dispatch(args: argparse.Namespace, settings: Settings) -> int:
             from include.cli.explain import explain
 
             return explain(settings, args.name, args.row, local=args.lime)
+        case "card":
+            from include.cli.card import card
+
+            return card(settings, args.name, args.version)
         case "override":
             from include.cli.override import override
 

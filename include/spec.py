@@ -473,6 +473,16 @@ class Schedules(Frozen):
     monitor: Cron = "0 3 * * *"
 
 
+class Card(Frozen):
+    """What only people know of the model, in their words; the model card shows what is missing as not stated."""
+
+    intended_use: str | None = Field(None, min_length=3)
+    intended_users: str | None = Field(None, min_length=3)
+    out_of_scope_use: str | None = Field(None, min_length=3)
+    ethical_considerations: str | None = Field(None, min_length=3)
+    caveats: str | None = Field(None, min_length=3)
+
+
 class UseCase(Frozen):
     """A use case as its ``spec.yaml`` states it. ``folder`` is where it was read from."""
 
@@ -493,6 +503,7 @@ class UseCase(Frozen):
     monitoring: Monitoring = Monitoring()
     retrain_policy: RetrainPolicy = RetrainPolicy()
     schedules: Schedules = Schedules()
+    card: Card = Field(default=Card(), exclude=True)  # words make no other model, and so no other fingerprint
     folder: Path = Field(default=Path(), exclude=True)
 
     @model_validator(mode="after")

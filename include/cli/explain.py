@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from mlflow.exceptions import MlflowException
 
 from include import spec as specs
 from include.cli.console import heading, line
+from include.cli.registered import fetch
 from include.data import contract
 from include.data.contract import RawTable
 from include.data.window import Lake, window_start
@@ -19,14 +19,12 @@ from include.errors import DataRejected
 from include.explanation.reasons import Reasons
 from include.explanation.single import ExplainedScore, background_of, explain_locally, explain_score
 from include.features.build import build, feature_version
-from include.registry import tracking, versions
-from include.registry.patience import is_outage
+from include.registry import versions
 from include.settings import Settings
 from include.spec import SpecError, UseCase
 from include.stack import StackError
 from include.state import publications
 from include.state.database import connect
-from include.training.package import LoadedModel, PackageRefused
 
 
 def explain(settings: Settings, name: str, row: str, *, local: bool = False) -> int:
@@ -35,7 +33,7 @@ def explain(settings: Settings, name: str, row: str, *, local: bool = False) -> 
     With ``local`` LIME is asked as well. Returns 0.
     """
     spec = specs.find(name, settings.use_case_folders)
-    version, model = _champion(settings, spec)
+    version, model = fetch(settings, name)
     if model.manifest.feature_version != feature_version(spec):
         raise SpecError(f"the features of {name} are not those that version {version} was trained with; put them back")
     package = versions.folder(settings.home / "models", name, version)
@@ -53,21 +51,6 @@ def explain(settings: Settings, name: str, row: str, *, local: bool = False) -> 
         heading(f"The same by LIME, whose simple model fits with an R² of {near.fidelity:.2f}")
         _list(near.reasons)
     return 0
-
-
-def _champion(settings: Settings, spec: UseCase) -> tuple[str, LoadedModel]:
-    client = tracking.connect(settings.mlflow_uri)
-    try:
-        version = versions.alias(client, spec.name)
-        if version is None:
-            raise StackError(f"{spec.name} has no champion yet; run {spec.name}_retrain first")
-        return version, versions.fetch(client, spec.name, version, settings.home / "models")
-    except PackageRefused as refusal:
-        raise StackError(f"the package of {spec.name}'s champion is damaged: {refusal}") from refusal
-    except MlflowException as problem:
-        if not is_outage(problem):
-            raise
-        raise StackError(f"MLflow does not answer at {settings.mlflow_uri}; start it with make run") from problem
 
 
 def _row(settings: Settings, spec: UseCase, row: str) -> pd.DataFrame:

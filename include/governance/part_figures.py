@@ -16,7 +16,7 @@ from include.evaluation.fairness import Disparity
 from include.evaluation.resampling import Interval
 from include.evaluation.slices import Slice
 from include.evaluation.verdict import Verdict
-from include.governance.words import CHECKS, METRICS
+from include.governance.words import METRICS
 
 MOST_SLICES, MOST_METRICS, MOST_GROUPS = 40, 4, 8
 LABEL_WIDTH, TITLE_WIDTH = 44, 130
@@ -87,7 +87,7 @@ def _fairness(verdict: Verdict, rows: str, columns: Mapping[str, str]) -> Canvas
         axes.set_title(about, fontsize=9)
         groups = [f"{group.name} ({group.n:,})" for group in found.groups[:MOST_GROUPS]]
         axes.set_xlabel(plain("\n".join(groups)), fontsize=7.5)
-    panels[0].set_yticks(range(len(metrics)), [CHECKS[metric] for metric in metrics], fontsize=9)
+    panels[0].set_yticks(range(len(metrics)), [METRICS[metric] for metric in metrics], fontsize=9)
     panels[0].set_xlim(-0.12, 1.12)
     _legend(figure)
     return figure

@@ -26,21 +26,30 @@ class Strip:
     text: str
 
 
+@dataclass(frozen=True)
+class Section:
+    """Checks of one subject."""
+
+    title: str
+    checks: tuple[Check, ...]
+
+
+def sections(record: Record) -> list[Section]:
+    """The checks by what they are about; subjects without one are left out."""
+    measures = {one.metric for found in record.fairness for one in found.disparities}
+    fair = tuple(check for check in record.checks if check.metric in measures)
+    parts = tuple(check for check in record.checks if check.slice and check not in fair)
+    whole = tuple(check for check in record.checks if check not in (*fair, *parts))
+    named = {"Checks": whole, "Checks on parts of the rows": parts, "Checks of fairness": fair}
+    return [Section(title, checks) for title, checks in named.items() if checks]
+
+
 def render(record: Record, figures: Mapping[str, Path]) -> str:
     """The page; ``figures`` are PNG files by what they show."""
-    page = environment(
-        TEMPLATES,
-        check_name=words.check_name,
-        number=words.number,
-        signed=words.signed,
-        interval=words.interval,
-        p_value=words.p_value,
-        strip=strip,
-        metric=lambda name: words.METRICS.get(name, name),
-    )
+    page = environment(TEMPLATES, strip=strip, **words.FILTERS)
     pictures = {title: embedded(path) for title, path in figures.items()}
     return page.get_template("verdict.html.j2").render(
-        record=record, sentence=words.sentence(record), figures=pictures, width=WIDTH
+        record=record, sections=sections(record), figures=pictures, width=WIDTH
     )
 
 

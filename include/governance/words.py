@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from include.governance.record import Check, Interval, Record
+from include.governance.record import Check, Interval, Record, Slice
 from include.state.runs import DRY_RUN
 
-SMALL, LARGE = 1e-4, 100.0
+SMALL, LARGE = 1e-4, 20.0
 NOTHING = "\N{EN DASH}"
 METRICS = {
     "roc_auc": "ROC AUC",
@@ -20,6 +20,12 @@ METRICS = {
     "recall": "Recall",
     "lift_at_10": "Lift in the top 10 %",
     "expected_profit": "Expected profit of a row",
+    "equal_opportunity": "Equal opportunity",
+    "equalized_odds": "Equalised odds",
+    "predictive_parity": "Predictive parity",
+    "demographic_parity": "Demographic parity",
+    "selection_rate_ratio": "Ratio of selection rates",
+    "calibration": "Calibration by group",
     "n": "Rows",
     "positives": "Positive rows",
     "base_rate": "Base rate",
@@ -32,12 +38,6 @@ CHECKS = {
     "load_seconds": "Seconds to load",
     "predict_milliseconds": "Milliseconds for an answer",
     "memory_megabytes": "Megabytes of memory",
-    "equal_opportunity": "Equal opportunity",
-    "equalized_odds": "Equalised odds",
-    "predictive_parity": "Predictive parity",
-    "demographic_parity": "Demographic parity",
-    "selection_rate_ratio": "Ratio of selection rates",
-    "calibration": "Calibration by group",
 }
 KINDS = {
     "floor": "own limit",
@@ -51,7 +51,9 @@ def sentence(record: Record) -> str:
     """The outcome for somebody who signs it."""
     dry = " This was a dry run: whatever the verdict, nothing is registered." if record.run.run_mode == DRY_RUN else ""
     outcomes = {"PASS": _passed, "FAIL": _failed, "NOT_EVALUATED": _not_evaluated}
-    return outcomes[record.outcome](record) + dry
+    few = sum(check.result == "insufficient" for check in record.checks)
+    short = f" For {few} more there were too few rows." if few else ""
+    return outcomes[record.outcome](record) + short + dry
 
 
 def _passed(record: Record) -> str:
@@ -88,8 +90,9 @@ def _on_rows(record: Record) -> str:
 
 
 def _count(checks: Sequence[Check], result: str) -> str:
-    found = sum(check.result == result for check in checks)
-    return f"all {found}" if found == len(checks) else f"{found} of {len(checks)}"
+    judged = [check for check in checks if check.result != "insufficient"]
+    found = sum(check.result == result for check in judged)
+    return f"all {found}" if found == len(judged) else f"{found} of {len(judged)}"
 
 
 def check_name(check: Check) -> str:
@@ -130,3 +133,20 @@ def p_value(value: float | None) -> str:
     if value is None:
         return NOTHING
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def metric(name: str) -> str:
+    """A metric as people call it; one that is not known here as it is."""
+    return METRICS.get(name, name)
+
+
+def slice_metrics(slices: Sequence[Slice]) -> list[str]:
+    """The metrics of which at least one slice has a figure, in their order."""
+    return list(dict.fromkeys(found.metric for part in slices for found in part.figures))
+
+
+FILTERS = {
+    function.__name__: function
+    for function in (check_name, interval, metric, number, p_value, sentence, signed, slice_metrics)
+}
+"""For templates."""

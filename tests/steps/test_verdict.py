@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from include.__main__ import main
 from include.cli.source import register_source
 from include.cli.status import use_case_state
 from include.failpoints import VARIABLE
 from include.governance.record import Record
-from include.registry import tracking
+from include.registry import tracking, versions
 from include.settings import Settings
 from include.state import decisions, runs
 from include.state.database import connect
@@ -138,7 +138,7 @@ def test_an_error_leaves_a_verdict_that_says_so_and_a_retry_judges(
 
 
 def test_the_record_says_who_why_and_on_what_and_is_where_the_ledger_says(
-    settings: Settings, edit_churn: Callable[[Change], None], telco_csv: Path
+    settings: Settings, edit_churn: Callable[[Change], None], telco_csv: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     edit_churn(quick)
     register_source(settings, str(telco_csv))
@@ -166,4 +166,17 @@ def test_the_record_says_who_why_and_on_what_and_is_where_the_ledger_says(
         f"{settings.mlflow_uri}/#/experiments/{experiment}/runs/{record.mlflow_run}/artifacts/evaluation/verdict.html"
     )
     assert record.mlflow_page == place
-    assert json.loads((settings.run_folder("churn", "retrain-r1") / "verdict.json").read_text())["format_version"] == 1
+    assert {"evaluation/model_card.md", "evaluation/model_card.html"} <= files
+
+    assert main(["card", "churn"]) == 0
+    printed = capsys.readouterr().out
+    package = versions.folder(settings.home / "models", "churn", "1")
+    card = (package / "model_card.md").read_text(encoding="utf-8")
+    assert card in printed
+    assert f"churn version 1, as a page: {package / 'model_card.html'}" in printed
+    assert "not stated by the owner" not in card
+    assert use_case_state(settings, "churn")["champion"]["model_sha256"] in card
+    assert "### Fairness by gender" in card
+    assert (package / "model_card.html").read_text(encoding="utf-8").count('src="data:image/png;base64,') == 2
+    assert main(["card", "churn", "7"]) == 1
+    assert "version 7 of churn is no longer in the registry" in capsys.readouterr().err

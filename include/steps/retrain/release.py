@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mlflow.models import ModelSignature
@@ -16,14 +17,18 @@ from include.evaluation.metrics import Metrics
 from include.explanation import report
 from include.features import build as features
 from include.files import read_json, read_parquet
+from include.governance import card
+from include.governance import record as governance
 from include.monitoring.baseline import make_baseline
 from include.registry import promotion, tracking, versions
 from include.registry.promotion import Candidacy, ChampionChanged
 from include.state import runs
 from include.steps.ledger import Record, Work, step
+from include.steps.retrain import dossier
 from include.steps.retrain.rows import HOLDOUT_SCORES, publication_of
 from include.training import package
 
+CARD_FIGURES = ("Calibration", "Importance of the inputs (SHAP)")
 GATE_OUTCOMES = {"FAIL": "REFUSED", "NOT_EVALUATED": "NOT_EVALUATED"}
 
 
@@ -41,6 +46,8 @@ def register(work: Work, record: Record) -> Record:
     model = package.load(Path(record["packages"][record["challenger"]]))
     submission, manifest = _submission(work, record, model)
     version = versions.register(work.engine, client, submission, package.load)
+    cards = [submission.package / name for name in (card.MARKDOWN, card.HTML)]
+    tracking.log(client, record["mlflow_run"], files={dossier.FOLDER: cards})
     versions.set_alias(client, work.run.use_case, versions.CHALLENGER, version)
     return {"version": version, "model_sha256": manifest.model_sha256}
 
@@ -99,7 +106,7 @@ def _as_provenance(model: package.LoadedModel) -> package.Provenance:
 
 
 def _package_files(work: Work, record: Record) -> dict[str, bytes]:
-    """What goes into the package beside the model: signature, baseline, verdict, explanation and spec."""
+    """What goes into the package beside the model: signature, baseline, verdict, card, explanation and spec."""
     rows = read_parquet(Path(record["window"]))
     # Scores of rows that the model was fitted on are too sure of themselves to compare live scores with.
     scores = np.full(len(rows), np.nan)
@@ -113,11 +120,22 @@ def _package_files(work: Work, record: Record) -> dict[str, bytes]:
     )
     signature = ModelSignature(inputs=inputs, outputs=Schema([ColSpec("double", "score")]))
     described = {"flavors": {"skops": {"data": "model.skops"}}, "signature": signature.to_dict()}
+    verdict = read_json(work.folder / dossier.VERDICT)
     return {
+        **_model_card(work, record, verdict),
         "MLmodel": json.dumps(described, indent=2).encode(),  # JSON is YAML
-        "verdict.json": json.dumps(read_json(work.folder / "verdict.json"), sort_keys=True).encode(),
+        dossier.VERDICT: json.dumps(verdict, sort_keys=True).encode(),
         "spec.yaml": (work.spec.folder / "spec.yaml").read_bytes(),
         "features.py.txt": features.source_path(work.spec).read_bytes(),
         **{path.name: path.read_bytes() for path in sorted(baseline.iterdir())},
         **{f"{report.FOLDER}/{name}": content for name, content in report.kept(work.folder / report.FOLDER).items()},
     }
+
+
+def _model_card(work: Work, record: Record, verdict: Any) -> dict[str, bytes]:
+    """Both forms of the card, by name."""
+    explanation = read_json(work.folder / report.FOLDER / report.SUMMARY)
+    manifest = dossier.manifest_of(record, record["challenger"])
+    made = card.compose(work.spec, governance.Record.model_validate(verdict), manifest, explanation)
+    figures = {title: work.folder / dossier.FIGURES[title] for title in CARD_FIGURES}
+    return {card.MARKDOWN: card.as_markdown(made).encode(), card.HTML: card.as_html(made, figures).encode()}

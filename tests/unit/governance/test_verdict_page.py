@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -10,106 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from include.governance import verdict_page, words
-from include.governance.record import Check, Record
-
-HOSTILE = "<script>alert('x')</script>"
-GAIN = {"value": 0.012, "low": 0.004, "high": 0.021, "bound": 0.003, "p_value": 0.002}
-
-
-def check(**changes: Any) -> dict[str, Any]:
-    found = {
-        "name": "roc_auc_floor",
-        "metric": "roc_auc",
-        "value": 0.8412,
-        "limit": 0.78,
-        "baseline": None,
-        "n": 1771,
-        "interval": {"low": 0.82, "high": 0.86},
-        "gain": None,
-        "greater_is_better": True,
-        "result": "passed",
-        "code": "OK",
-        "message": "roc_auc 0.8412 ≥ 0.7800",
-    }
-    return {**found, **changes}
-
-
-FAILED = check(name="roc_auc_gain", result="failed", code="NOT_BETTER", gain=GAIN, limit=0.0, baseline=0.83)
-OVERRIDE = {
-    "id": 4,
-    "champion": "3",
-    "obstacle": "CHAMPION_SAW_HOLDOUT",
-    "because": "the split was changed",
-    "by": "Ada Lovelace",
-    "until": "2026-12-01",
-    "given_at": "2026-11-20T09:00:00.000+00:00",
-}
-
-
-def record(**changes: Any) -> Record:
-    content: dict[str, Any] = {
-        "outcome": "PASS",
-        "summary": "",
-        "cold_start": False,
-        "reasons": [{"code": "ALL_CHECKS_PASSED", "message": "fine"}],
-        "checks": [check(), check(name="roc_auc_gain", gain=GAIN, limit=0.0, baseline=0.83)],
-        "use_case": "churn",
-        "title": "Customer churn",
-        "owner": "analytics",
-        "predicts": "Churn: Yes",
-        "run": {
-            "run_id": "r1",
-            "run_type": "manual",
-            "run_mode": "enabled",
-            "as_of": "2026-11-24",
-            "started_by": "ada",
-            "reason": "a try",
-            "requests": [],
-        },
-        "champion": "3",
-        "challenger": "trees",
-        "override": None,
-        "gate": {
-            "confidence": 0.98,
-            "minimum_rows": 300,
-            "minimum_class_rows": 50,
-            "freshness": {"champion_older_than_days": 90, "on_drift": True},
-            "no_gain_needed": "",
-        },
-        "data": {
-            "data_version": "customers@1",
-            "simulated": False,
-            "label_coverage": 1.0,
-            "trained_from": "2026-09-25",
-            "trained_until": "2026-11-09",
-            "training_rows": 5272,
-            "holdout_from": "2026-11-09",
-            "holdout_until": "2026-11-24",
-            "holdout_rows": 1771,
-            "holdout_positives": 479,
-            "feature_version": "f",
-            "fingerprint": "g",
-        },
-        "metrics": {"challenger": {"roc_auc": 0.8412, "roc_auc_low": 0.82, "roc_auc_high": None, "n": 1771}},
-        "selection": {
-            "metric": "roc_auc",
-            "folds": 3,
-            "candidates": [
-                {
-                    "name": "trees",
-                    "kind": "decision_tree",
-                    "params": {"max_depth": 4},
-                    "fold_score": 0.83,
-                    "chosen": True,
-                    "holdout_roc_auc": None,
-                }
-            ],
-            "failed": ["line"],
-        },
-        "mlflow_run": "abc",
-        "mlflow_page": "http://127.0.0.1:5000/#/experiments/1/runs/abc",
-    }
-    return Record.model_validate({**content, **changes})
+from include.governance.record import Check
+from tests.unit.governance.conftest import FAILED, HOSTILE, OVERRIDE, PARTS, Seen, check, record
 
 
 @pytest.mark.parametrize(
@@ -160,27 +61,6 @@ def test_a_dry_run_says_so() -> None:
     assert words.sentence(record(run=dry)).endswith("This was a dry run: whatever the verdict, nothing is registered.")
 
 
-class Seen(HTMLParser):
-    """Every element with its attributes, and whether each is closed."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
 def test_the_page_is_whole_labelled_and_loads_nothing(tmp_path: Path) -> None:
     picture = tmp_path / "roc.png"
     picture.write_bytes(b"\x89PNG")
@@ -197,6 +77,24 @@ def test_the_page_is_whole_labelled_and_loads_nothing(tmp_path: Path) -> None:
     assert {tag for tag, _ in seen.elements} & {"script", "link", "iframe", "object", "form"} == set()
     linked = [a["href"] for _, a in seen.elements if "href" in a]
     assert linked == ["http://127.0.0.1:5000/#/experiments/1/runs/abc"]  # a link to follow, nothing that is loaded
+
+
+def test_the_checks_stand_by_what_they_are_about() -> None:
+    part = check(name="roc_auc_floor[gender: Female]", slice="gender: Female")
+    fair = check(name="equal_opportunity[gender]", metric="equal_opportunity", slice="gender", greater_is_better=False)
+    few = check(
+        name="brier[age: 1]", slice="age: 1", value=None, interval=None, result="insufficient", code="INSUFFICIENT"
+    )
+    found = record(checks=[check(), part, fair, few], **PARTS)
+    assert {section.title: len(section.checks) for section in verdict_page.sections(found)} == {
+        "Checks": 1,
+        "Checks on parts of the rows": 2,
+        "Checks of fairness": 1,
+    }
+    shown = verdict_page.render(found, {})
+    for text in ("Equal opportunity (gender)", "gender: Female", "too few rows", "Fairness by gender"):
+        assert text in shown
+    assert words.sentence(found).endswith("it passed all 3 checks. For 1 more there were too few rows.")
 
 
 def test_hostile_text_is_shown_never_run() -> None:
