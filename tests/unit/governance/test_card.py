@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from include.governance import card
+from include.governance import card, verdict_page
 from include.governance.card import ModelCard, as_html, as_markdown, compose
 from include.spec import Card, UseCase
 from include.training.fingerprint import Ingredients
 from include.training.package import Manifest
+from tests.browser import in_browser, needs_browser
 from tests.unit.governance.conftest import FAILED, HOSTILE, OVERRIDE, PARTS, Seen, check, record
 
 SECTIONS = [
@@ -142,6 +143,20 @@ def test_the_page_is_whole_and_loads_nothing(churn: UseCase, tmp_path: Path) -> 
     assert [a["src"][:22] for tag, a in seen.elements if tag == "img"] == ["data:image/png;base64,"]
     assert {tag for tag, _ in seen.elements} & {"script", "link", "iframe", "object", "form", "a"} == set()
     assert "://" not in shown
+
+
+@needs_browser
+def test_a_browser_shows_both_pages_and_asks_for_nothing(churn: UseCase, tmp_path: Path) -> None:
+    pages = {
+        "verdict": verdict_page.render(record(checks=[check(), FAILED], override=OVERRIDE, **PARTS), {}),
+        "card": as_html(made(churn), {}),
+    }
+    for name, content in pages.items():
+        page = tmp_path / f"{name}.html"
+        page.write_text(content, encoding="utf-8")
+        shown, asked = in_browser(page, tmp_path)
+        assert "may replace version 3" in shown
+        assert asked == set()
 
 
 def test_hostile_text_is_shown_never_run(churn: UseCase) -> None:

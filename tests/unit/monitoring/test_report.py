@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import pytest
 from include.monitoring import drift, report
 from include.monitoring.baseline import SCORE
 from include.spec import UseCase
+from tests.browser import in_browser, needs_browser
 
 pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
 
@@ -54,7 +53,7 @@ def test_a_column_that_could_not_be_judged_is_left_out_and_known(drawn):
     assert set(statuses) - shown == {"Partner", "gender"}
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's chromium")
+@needs_browser
 def test_the_page_draws_itself_in_a_browser_and_asks_for_nothing(drawn, tmp_path: Path):
     shown, asked = in_browser(drawn[0] / "drift.html", tmp_path)
     assert "&lt;7043 rows&gt;</title>" in shown
@@ -63,20 +62,8 @@ def test_the_page_draws_itself_in_a_browser_and_asks_for_nothing(drawn, tmp_path
     assert asked == set()
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's chromium")
+@needs_browser
 def test_a_page_that_asks_for_something_would_be_noticed(tmp_path: Path):
     page = tmp_path / "page.html"
     page.write_text("<script>setTimeout(() => fetch('https://cdn.example/plot.js'), 100)</script>")
     assert in_browser(page, tmp_path)[1] == {"https://cdn.example/plot.js"}
-
-
-def in_browser(page: Path, folder: Path) -> tuple[str, set[str]]:
-    """What a browser without a network makes of the page, and what the page asks of a network."""
-    net_log = folder / "net.json"
-    switches = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
-    alone = ["--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder}/profile", f"--log-net-log={net_log}"]
-    command = ["chromium", *switches, *alone, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    asked = [event["params"] for event in json.loads(net_log.read_text())["events"] if "url" in event.get("params", {})]
-    own = (None, "not an origin")  # of the browser's own requests, such as for its updates
-    return done.stdout, {request["url"] for request in asked if request.get("initiator") not in own}
