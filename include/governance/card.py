@@ -41,6 +41,7 @@ class ModelDetails(Frozen):
     candidate: str
     kind: str
     params: dict[str, Scalar]
+    calibration: str
     model_sha256: str
     fingerprint: str
     as_of: str
@@ -203,7 +204,7 @@ def compose(spec: UseCase, record: Record, manifest: Manifest, explanation: Mapp
             statement=spec.card.ethical_considerations,
             sensitive_inputs=tuple(one.name for one in inputs if one.sensitive),
         ),
-        caveats=Caveats(statement=spec.card.caveats, known=tuple(_known_caveats(record, explanation))),
+        caveats=Caveats(statement=spec.card.caveats, known=tuple(_known_caveats(record, manifest, explanation))),
         approval=_approval(record),
     )
 
@@ -258,6 +259,7 @@ def _details(spec: UseCase, record: Record, manifest: Manifest, inputs: tuple[In
         candidate=manifest.candidate,
         kind=manifest.kind,
         params=next((one.params for one in chosen if one.chosen), manifest.params),
+        calibration=manifest.calibration,
         model_sha256=manifest.model_sha256,
         fingerprint=manifest.fingerprint,
         as_of=record.run.as_of,
@@ -303,7 +305,7 @@ def _explanation(found: Mapping[str, Any]) -> Explanation:
     )
 
 
-def _known_caveats(record: Record, explanation: Mapping[str, Any]) -> Iterator[str]:
+def _known_caveats(record: Record, manifest: Manifest, explanation: Mapping[str, Any]) -> Iterator[str]:
     """What the run itself knows that a reader should mind."""
     if record.data and record.data.simulated:
         yield "The data is simulated: the model knows no real customer, case or machine."
@@ -313,6 +315,11 @@ def _known_caveats(record: Record, explanation: Mapping[str, Any]) -> Iterator[s
         yield "It is the first model: there was none to compare it with."
     if record.gate.no_gain_needed:
         yield f"It need not be better than the one before it: {record.gate.no_gain_needed}."
+    learned, there = manifest.fitted_rows, manifest.training_rows
+    if learned is not None and there is not None and learned < there:
+        yield f"It learned from {learned:,} of the {there:,} training rows, drawn by the seed."
+    if manifest.calibration != "none" and not explanation["sampled"]:
+        yield "SHAP values are of its output before calibration, which changes how high scores are and not their order."
     if explanation["sampled"]:
         yield f"SHAP values are estimates on {explanation['rows']} pinned rows: there is no exact method for this kind."
     for check in record.checks:

@@ -40,7 +40,12 @@ EXPLANATION = {
 }
 
 
-def made(spec: UseCase, explanation: dict[str, Any] | None = None, **changes: Any) -> ModelCard:
+def made(
+    spec: UseCase,
+    explanation: dict[str, Any] | None = None,
+    learned: dict[str, Any] | None = None,
+    **changes: Any,
+) -> ModelCard:
     manifest = Manifest(
         use_case=spec.name,
         candidate="trees",
@@ -53,6 +58,7 @@ def made(spec: UseCase, explanation: dict[str, Any] | None = None, **changes: An
         ingredients=Ingredients(rows="a", spec="b", sources={}, libraries={"numpy": "2.4"}, threads=1),
         model_sha256="5ha",
         files={},
+        **(learned or {}),
     )
     return compose(spec, record(**{**PARTS, **changes}), manifest, explanation or EXPLANATION)
 
@@ -115,6 +121,17 @@ def test_what_the_run_knows_is_a_caveat(churn: UseCase) -> None:
     for text in ("simulated", "first model", "estimates on 1000 pinned rows", "Not judged for want of rows: 40 rows"):
         assert text in known
     assert made(churn).caveats.known == ()
+
+
+def test_a_card_says_what_part_of_the_rows_was_learned_from_and_that_scores_are_calibrated(churn: UseCase) -> None:
+    found = made(churn, learned={"calibration": "sigmoid", "fitted_rows": 50_000, "training_rows": 750_000})
+    assert found.caveats.known == (
+        "It learned from 50,000 of the 750,000 training rows, drawn by the seed.",
+        "SHAP values are of its output before calibration, which changes how high scores are and not their order.",
+    )
+    assert "- Calibration of the probabilities: sigmoid\n" in as_markdown(found)
+    assert "<dt>Calibration of the probabilities</dt><dd>sigmoid</dd>" in as_html(found, {})
+    assert made(churn, learned={"fitted_rows": 5272, "training_rows": 5272}).caveats.known == ()
 
 
 def test_an_override_is_named_where_the_model_was_approved(churn: UseCase) -> None:
