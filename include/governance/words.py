@@ -117,7 +117,7 @@ def number(value: float | None) -> str:
 
 def signed(value: float | None) -> str:
     """A difference with its sign."""
-    return NOTHING if value is None else f"{value:+.4f}"
+    return NOTHING if value is None else f"{round(value, 4) + 0.0:+.4f}"  # of what rounds to 0 no sign is known
 
 
 def interval(found: Interval | None, *, sign: bool = False) -> str:

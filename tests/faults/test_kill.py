@@ -28,6 +28,7 @@ INSIDE = {
         "versions.uploaded",
         "versions.ready",
         "versions.registered",
+        "tracking.logged",
         "versions.aliased",
     ),
     "promote": ("promotion.intended", "versions.aliased"),  # the gaps after the alias: test_registry.py

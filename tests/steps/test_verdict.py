@@ -114,6 +114,15 @@ def test_what_does_not_pass_is_kept_with_its_reason_and_never_registered(
     assert (state["champion"], state["registered_versions"]) == (None, 0)
 
 
+def test_a_backfill_is_judged_and_promotes_nothing(published: Settings) -> None:
+    copy_of_churn(published.use_case_folders[0], quick, lambda spec: spec["training"].update(seed=3))
+    assert retrain("b1", run_type="backfill", run_mode="enabled") == "DRY_RUN"
+    assert (kept(published, "b1").outcome, kept(published, "b1").run.who) == ("PASS", "a backfill")
+    assert "This was a dry run" in page(published, "b1")
+    state = use_case_state(published, "churn")
+    assert (state["champion"], state["registered_versions"]) == (None, 0)
+
+
 def test_an_error_leaves_a_verdict_that_says_so_and_a_retry_judges(
     published: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

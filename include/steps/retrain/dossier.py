@@ -115,6 +115,8 @@ def write_page(work: Work, record: governance.Record) -> Path:
 def compose(work: Work, record: Record, verdict: Verdict, under: Circumstances) -> governance.Record:
     """All that is known of ``verdict``."""
     spec, gate = work.spec, work.spec.gate
+    row = runs.get(work.engine, work.run.use_case, work.run.kind, work.run.run_id)
+    details = row.details if row else {}
     of_gate = {name: getattr(gate, name) for name in ("confidence", "minimum_rows", "minimum_class_rows", "freshness")}
     content = {
         **json.loads(verdict.to_json()),
@@ -122,23 +124,21 @@ def compose(work: Work, record: Record, verdict: Verdict, under: Circumstances) 
         "title": spec.title,
         "owner": spec.owner,
         "predicts": f"{spec.target.column}: {spec.target.positive}",
-        "run": _asked(work),
+        "run": _asked(work, details),
         "champion": record["champion"],
         "challenger": record["challenger"],
         "override": under.override and {n: getattr(under.override, n) for n in governance.Override.model_fields},
         "gate": {**of_gate, "no_gain_needed": under.no_gain_needed},
-        "data": _data(work, record) if record["metrics"] else None,
+        "data": _data(work, record, details) if record["metrics"] else None,
         "metrics": {who: _finite(found) for who, found in record["metrics"].items()},
-        "selection": _selection(work, record, under.others) if record["metrics"] else None,
+        "selection": _selection(work, record, details, under.others) if record["metrics"] else None,
         "mlflow_run": record["mlflow_run"],
         "mlflow_page": under.mlflow_page,
     }
     return governance.Record.model_validate(content)
 
 
-def _asked(work: Work) -> dict[str, Any]:
-    row = runs.get(work.engine, work.run.use_case, work.run.kind, work.run.run_id)
-    details = row.details if row else {}
+def _asked(work: Work, details: Mapping[str, Any]) -> dict[str, Any]:
     claimed = requests.claimed(work.engine, work.run.use_case, work.run.run_id)
     return {
         "run_id": work.run.run_id,
@@ -153,13 +153,12 @@ def _asked(work: Work) -> dict[str, Any]:
     }
 
 
-def _data(work: Work, record: Record) -> dict[str, Any]:
+def _data(work: Work, record: Record, details: Mapping[str, Any]) -> dict[str, Any]:
     manifest = manifest_of(record, record["challenger"])
     _, labels, observed = inputs(work, record, HOLDOUT)
-    row = runs.get(work.engine, work.run.use_case, work.run.kind, work.run.run_id)
     return {
         "data_version": record["data_version"],
-        "simulated": bool(row and row.details.get("simulated")),
+        "simulated": bool(details.get("simulated")),
         "label_coverage": record["label_coverage"],
         "trained_from": manifest.trained_from,
         "trained_until": manifest.trained_until,
@@ -173,11 +172,9 @@ def _data(work: Work, record: Record) -> dict[str, Any]:
     }
 
 
-def _selection(work: Work, record: Record, others: Mapping[str, float]) -> dict[str, Any]:
-    row = runs.get(work.engine, work.run.use_case, work.run.kind, work.run.run_id)
-    details = row.details if row else {}
+def _selection(work: Work, record: Record, details: Mapping[str, Any], others: Mapping[str, float]) -> dict[str, Any]:
     chosen = record["challenger"]
-    holdout = {**others, chosen: record["metrics"].get("challenger", {}).get("roc_auc")}
+    holdout = _finite({**others, chosen: record["metrics"]["challenger"]["roc_auc"]})
     candidates = [
         {
             "name": name,

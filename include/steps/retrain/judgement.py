@@ -53,7 +53,8 @@ def judge(work: Work, record: Record) -> Record:
     files = [dossier.write_record(work, kept), dossier.write_page(work, kept)]
     reasons = dossier.note(work, record, verdict, under)
     _log_evaluation(work, record, verdict, f"{sentence(kept)}\n\n{verdict.markdown}", files)
-    log.info("gate: %s %s", verdict.outcome, sentence(kept))
+    log.info("gate: %s. %s", verdict.outcome, sentence(kept))
+    log.info("every check: %s", page)
     return {"verdict": verdict.outcome.value, "reasons": reasons, "verdict_page": page}
 
 

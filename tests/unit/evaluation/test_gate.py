@@ -150,6 +150,7 @@ def test_cold_start(challenger: str, outcome: Outcome, codes: set[str]) -> None:
 
 
 SAW = Reason("CHAMPION_SAW_HOLDOUT", "the champion was trained on hold-out rows")
+BY_ADA = Reason("CHAMPION_OVERRIDDEN", "override 1 by Ada")
 PLAIN = evidence("better")
 
 
@@ -182,7 +183,7 @@ ALL = "challenger champion dummy"
         pytest.param(replace(PLAIN, resamples=None), GATE, None, "NO_RESAMPLES", id="no comparison row by row"),
         pytest.param(replace(PLAIN, sanity=None), GATE, None, "NO_SANITY", id="not looked at"),
         pytest.param(insane(order_difference=math.nan), GATE, None, "METRIC_MISSING", id="scores nan in another order"),
-        pytest.param(replace(PLAIN, champion=None), GATE, SAW, "CHAMPION_SAW_HOLDOUT", id="given reason"),
+        pytest.param(PLAIN, GATE, Reason("ANY", "whatever the caller knows"), "ANY", id="given reason"),
     ],
 )
 def test_what_cannot_be_judged(given: Evidence, gate: Gate, reason: Reason | None, code: str) -> None:
@@ -190,6 +191,27 @@ def test_what_cannot_be_judged(given: Evidence, gate: Gate, reason: Reason | Non
     assert verdict.outcome == Outcome.NOT_EVALUATED
     assert not verdict.promotes
     assert {reason.code for reason in verdict.reasons} == {code}
+
+
+@pytest.mark.parametrize(
+    ("challenger", "override", "outcome", "codes"),
+    [
+        pytest.param("better", None, Outcome.NOT_EVALUATED, {"CHAMPION_SAW_HOLDOUT"}, id="as it is"),
+        pytest.param("better", BY_ADA, Outcome.PASS, {"ALL_CHECKS_PASSED", "CHAMPION_OVERRIDDEN"}, id="overridden"),
+        pytest.param("bad", BY_ADA, Outcome.FAIL, {"BELOW_FLOOR", "CHAMPION_OVERRIDDEN"}, id="overridden and bad"),
+    ],
+)
+def test_a_champion_that_cannot_be_judged(
+    challenger: str, override: Reason | None, outcome: Outcome, codes: set[str]
+) -> None:
+    verdict = judge(replace(evidence(challenger, None), obstacle=SAW), GATE, override=override)
+    assert (verdict.outcome, verdict.cold_start) == (outcome, False)
+    assert {reason.code for reason in verdict.reasons} == codes
+    assert not any(check.gain for check in verdict.checks)
+
+
+def test_an_override_says_nothing_where_the_champion_was_judged() -> None:
+    assert judge(evidence("worse"), GATE, override=BY_ADA) == judge(evidence("worse"), GATE)
 
 
 def test_a_figure_that_no_resample_has_is_missing() -> None:

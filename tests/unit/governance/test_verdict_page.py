@@ -136,3 +136,21 @@ def test_the_strip_puts_interval_value_and_limit_in_their_order() -> None:
     assert found.limit < found.low < found.value < found.high
     assert (found.limit, found.high) == (verdict_page.MARGIN, verdict_page.WIDTH - verdict_page.MARGIN)
     assert verdict_page.strip(Check.model_validate(check(interval=None))) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "\N{EN DASH}"), (-0.00001, "+0.0000"), (-0.0123, "-0.0123"), (0.5, "+0.5000")],
+    ids=["nothing", "next to nothing", "worse", "better"],
+)
+def test_a_difference_has_a_sign_where_one_is_known(value: float | None, text: str) -> None:
+    assert words.signed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1771, "1,771"), (0.84523, "0.8452"), (243.76, "243.8"), (1.3e-9, "1.3e-09"), (0.0, "0.0000")],
+    ids=["a count", "a figure", "a large one", "a small one", "zero"],
+)
+def test_a_figure_is_as_short_as_it_can_be(value: float, text: str) -> None:
+    assert words.number(value) == text
