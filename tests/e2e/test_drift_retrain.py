@@ -52,7 +52,7 @@ def test_covariate_drift_is_answered_by_a_retrain(settings: Settings):
         assert run(api, "churn_retrain", "r1", {"as_of": today.isoformat(), "reason": "first"}) == "success"
         champion = use_case_state(settings, "churn")["champion"]
         assert champion is not None
-        links = api._call("GET", "/api/v2/dags/churn_retrain/dagRuns/r1/taskInstances/gate/links").json()["extra_links"]
+        links = api.call("GET", "/api/v2/dags/churn_retrain/dagRuns/r1/taskInstances/gate/links")["extra_links"]
         assert links["Verdict"].startswith(f"{settings.mlflow_uri}/#/experiments/")
         assert links["Verdict"].endswith("/artifacts/evaluation/verdict.html")
         assert run(api, "churn_ingest", "i2", {"as_of": later}) == "success"

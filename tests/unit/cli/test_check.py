@@ -101,7 +101,7 @@ def test_an_impure_or_broken_feature_fails(
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        pytest.param("max_iter: 120", "max_iter: 120}\n      foo: {", "boosting.foo: unknown key", id="key"),
+        pytest.param("max_iter: 100", "max_iter: 100}\n      foo: {", "boosting.foo: unknown key", id="key"),
         pytest.param("quarantine_rate: 0.01", "quarantine_rate: 7", "limits.quarantine_rate", id="out of range"),
         pytest.param("derived: {}", "derived: {gone: {description: gone}}", "no function for", id="no function"),
     ],
