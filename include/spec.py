@@ -46,7 +46,10 @@ FairnessMetric = Literal[
     "calibration",
 ]
 
+Constraint = Literal["equal_opportunity", "demographic_parity"]
+
 LOWER_IS_BETTER = frozenset({"brier", "log_loss", "calibration_error"})
+AT_THE_THRESHOLD = frozenset({"f1", "precision", "recall", "expected_profit"})
 MISSING = "missing"
 """The group of the rows without a value."""
 MOST_GROUPS = 100
@@ -348,6 +351,15 @@ class FairnessLimit(Frozen):
         return metric == self.metric and (self.by is None or set(self.by) == set(by))
 
 
+class Mitigation(Frozen):
+    """A threshold for each group ``by`` these sensitive columns, so that the ``constraint`` holds; it goes with the
+    model. Whoever is served by it has to know these columns of each row.
+    """
+
+    constraint: Constraint
+    by: Columns
+
+
 class Fairness(Frozen):
     """How far the groups of the sensitive columns may differ when the rows that score the threshold are acted on.
 
@@ -357,6 +369,7 @@ class Fairness(Frozen):
 
     limits: Many[FairnessLimit] = ()
     confidence: float = Field(0.95, ge=0, lt=1)
+    mitigation: Mitigation | None = None
 
     def limit(self, metric: str, by: Iterable[str]) -> FairnessLimit | None:
         """What is asked of the groups by these columns, if anything is."""
@@ -636,6 +649,7 @@ def _group_faults(spec: UseCase) -> Iterator[str]:
             yield f"gate.slices: {' and '.join(by)} make {count} groups; at most {MOST_GROUPS} can be judged"
     yield from _slice_rule_faults(spec)
     yield from _fairness_faults(spec)
+    yield from _mitigation_faults(spec)
 
 
 def _no_groups(column: Column) -> str:
@@ -675,6 +689,19 @@ def _fairness_faults(spec: UseCase) -> Iterator[str]:
         if (limit.metric, by) in seen:
             yield f"{path}: a second limit of {limit.metric} for the same groups"
         seen.add((limit.metric, by))
+
+
+def _mitigation_faults(spec: UseCase) -> Iterator[str]:
+    mitigation, path = spec.gate.fairness.mitigation, "gate.fairness.mitigation"
+    if mitigation is None:
+        return
+    if strangers := sorted(set(mitigation.by) - set(spec.sensitive_columns)):
+        yield f"{path}.by: not marked sensitive under 'columns': {', '.join(strangers)}"
+    else:
+        yield from _no_grouping(f"{path}.by", frozenset(mitigation.by), spec)
+    for number, rule in enumerate(spec.gate.rules):
+        if rule.metric in AT_THE_THRESHOLD:
+            yield f"gate.rules.{number}: {rule.metric} is measured at one threshold for all, and {path} has several"
 
 
 def _no_grouping(path: str, columns: frozenset[str], spec: UseCase) -> Iterator[str]:

@@ -19,6 +19,7 @@ from include.evaluation.checks import (
 )
 from include.evaluation.fairness import Fairness
 from include.evaluation.metrics import Metrics
+from include.evaluation.mitigation import Mitigation
 from include.evaluation.resampling import Figure, Gain, Resamples
 from include.evaluation.sanity import Sanity
 from include.evaluation.slices import Slice
@@ -40,6 +41,8 @@ class Evidence:
     """Why there are no figures of the champion although there is one."""
     slices: tuple[Slice, ...] = ()
     fairness: tuple[Fairness, ...] = ()
+    mitigation: Mitigation | None = None
+    """What the challenger's thresholds by group do on these rows, where it has some."""
 
 
 def judge(
@@ -67,7 +70,7 @@ def judge(
         failed = [Reason(check.code, check.message) for check in checks if check.failed]
         outcome = Outcome.FAIL if failed else Outcome.PASS
         reasons = (*(failed or _merits(evidence, checks, no_gain_needed)), *_notes(evidence, override))
-    return Verdict(outcome, checks, reasons, cold_start, evidence.slices, evidence.fairness)
+    return Verdict(outcome, checks, reasons, cold_start, evidence.slices, evidence.fairness, evidence.mitigation)
 
 
 def rule_metrics(gate: Gate) -> list[str]:
@@ -93,8 +96,19 @@ def _notes(evidence: Evidence, override: Reason | None) -> Iterator[Reason]:
         yield Reason("COLD_START", "there is no champion to compare with")
     elif evidence.champion is None and override:
         yield override
+    if evidence.mitigation is not None:
+        yield Reason("MITIGATED", _told(evidence.mitigation))
     if small := _too_small(evidence):
         yield Reason("INSUFFICIENT", small)
+
+
+def _told(found: Mitigation) -> str:
+    own = found.thresholds
+    each = "; ".join(f"{name} from {threshold:.3f} on" for name, threshold in own.groups.items())
+    change = f"{own.constraint} by {' and '.join(own.by)} is {found.after:.4f} instead of {found.before:.4f}"
+    return (
+        f"a threshold for each group ({each}): {change}, a row is worth {found.profit_after - found.profit_before:+.3f}"
+    )
 
 
 def _too_small(evidence: Evidence) -> str:

@@ -35,6 +35,11 @@ class Grouping:
         """What the groups are called, such as ``gender: Female, SeniorCitizen: 1``."""
         return [name_of(values) for values in self.values]
 
+    @property
+    def of_rows(self) -> np.ndarray:
+        """The name of each row's group, of shape (rows,)."""
+        return np.array(self.names, dtype=object)[self.codes]
+
     def rows(self) -> Iterator[np.ndarray]:
         """The places of the rows of each group, in their order."""
         order = np.argsort(self.codes, kind="stable")
@@ -61,9 +66,15 @@ def name_of(values: Mapping[str, str]) -> str:
 
 def groupings(rows: pd.DataFrame, spec: UseCase) -> tuple[Grouping, ...]:
     """The ways in which the spec divides ``rows``, which have all columns of ``spec.groupings``."""
-    names = {name for by in spec.groupings for name in by}
-    coded = {name: _coded(rows[name], name, spec) for name in names}
-    return tuple(_together(by, [coded[name] for name in by]) for by in spec.groupings)
+    return tuple(grouping(rows, by, spec) for by in spec.groupings)
+
+
+def grouping(rows: pd.DataFrame, by: tuple[str, ...], spec: UseCase) -> Grouping:
+    """How these columns divide ``rows``: each value of the one with each of the others."""
+    coded = [_coded(rows[name], name, spec) for name in by]
+    codes = np.ravel_multi_index([codes for codes, _ in coded], [len(groups) for _, groups in coded])
+    values = tuple(dict(zip(by, values, strict=True)) for values in product(*(groups for _, groups in coded)))
+    return Grouping(by, values, codes)
 
 
 def measure(
@@ -122,10 +133,3 @@ def _coded(column: pd.Series, name: str, spec: UseCase) -> tuple[np.ndarray, tup
             groups = groups if group in groups else (*groups, group)
             codes = np.where(others, groups.index(group), codes)
     return codes, groups
-
-
-def _together(by: tuple[str, ...], coded: list[tuple[np.ndarray, tuple[str, ...]]]) -> Grouping:
-    """The groups of several columns taken together: each value of the one with each of the other."""
-    codes = np.ravel_multi_index([codes for codes, _ in coded], [len(groups) for _, groups in coded])
-    values = tuple(dict(zip(by, values, strict=True)) for values in product(*(groups for _, groups in coded)))
-    return Grouping(by, values, codes)

@@ -9,8 +9,10 @@ from enum import StrEnum
 from typing import Any
 
 from include.evaluation.fairness import Fairness
+from include.evaluation.mitigation import Mitigation
 from include.evaluation.resampling import Gain, Interval
 from include.evaluation.slices import Slice
+from include.spec import Frozen
 
 
 class Outcome(StrEnum):
@@ -78,6 +80,7 @@ class Verdict:
     cold_start: bool
     slices: tuple[Slice, ...] = ()
     fairness: tuple[Fairness, ...] = ()
+    mitigation: Mitigation | None = None
 
     @property
     def promotes(self) -> bool:
@@ -112,6 +115,8 @@ def _finite(value: Any) -> Any:
             return {key: _finite(one) for key, one in value.items()}
         case list() | tuple():
             return [_finite(one) for one in value]
+        case Frozen():
+            return value.model_dump()
         case float() if not math.isfinite(value):
             return None
         case _:

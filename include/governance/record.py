@@ -108,6 +108,26 @@ class Fairness(Frozen):
     disparities: Many[Disparity]
 
 
+class Thresholds(Frozen):
+    """From which score on a row is acted on, by its group; ``rows`` of the training they were chosen on."""
+
+    constraint: str
+    by: Many[str]
+    groups: dict[str, float]
+    otherwise: float
+    rows: int
+
+
+class Mitigation(Frozen):
+    """What thresholds by group do on the hold-out: how far the groups differ, and what a row is worth."""
+
+    thresholds: Thresholds
+    before: float | None
+    after: float | None
+    profit_before: float
+    profit_after: float
+
+
 class Verdict(Frozen):
     """What the gate says, as ``include.evaluation.verdict`` writes it."""
 
@@ -118,6 +138,7 @@ class Verdict(Frozen):
     checks: Many[Check]
     slices: Many[Slice] = ()
     fairness: Many[Fairness] = ()
+    mitigation: Mitigation | None = None
 
 
 class Request(Frozen):

@@ -67,6 +67,15 @@ def calibrate(pipeline: Pipeline, asked: str, validated: Validated, labels: np.n
     return Pipeline([(PREPARE, pipeline[PREPARE]), (ESTIMATOR, wrapped)]), Calibration(best, brier)
 
 
+def calibrated(pipeline: Pipeline, method: Calibrated, scores: np.ndarray) -> np.ndarray:
+    """What the calibrator of ``pipeline`` makes of probabilities that came without it, both of shape (rows,)."""
+    if method == "none":
+        return scores
+    (wrapped,) = pipeline[ESTIMATOR].calibrated_classifiers_
+    (calibrator,) = wrapped.calibrators
+    return np.asarray(calibrator.predict(_responses(wrapped.estimator, scores)))
+
+
 def _responses(estimator: ClassifierMixin, scores: np.ndarray) -> np.ndarray:
     """What scikit-learn gives the calibrator of ``estimator``: its log-odds if it has them, else its probabilities."""
     return logit(np.clip(scores, NEARLY_SURE, 1 - NEARLY_SURE)) if hasattr(estimator, "decision_function") else scores

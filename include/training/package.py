@@ -19,6 +19,7 @@ import skops.io
 from pydantic import ValidationError
 from sklearn.pipeline import Pipeline
 
+from include.evaluation.thresholds import Thresholds
 from include.failpoints import reach
 from include.files import naming, sync
 from include.spec import Frozen
@@ -49,6 +50,7 @@ class Provenance(Frozen):
     """Where a model comes from. Dates are ISO 8601: the first training day, and the day after the last.
 
     ``fitted_rows`` is how many rows it learned from, ``training_rows`` how many there were; older packages do not say.
+    ``thresholds`` say from which score on to act, by group; without them the spec's decision does, for all.
     """
 
     use_case: str
@@ -63,6 +65,7 @@ class Provenance(Frozen):
     fitted_rows: int | None = None
     training_rows: int | None = None
     ingredients: Ingredients
+    thresholds: Thresholds | None = None
 
     @property
     def fingerprint(self) -> str:

@@ -218,6 +218,14 @@ CASES: dict[str, tuple[str, Any, str]] = {
         "gate/fairness", {"limits": [{"metric": "calibration", "maximum": limit} for limit in (0.1, 0.2)]},
         "gate.fairness.limits.1: a second limit of calibration for the same groups",
     ),
+    "thresholds by what is not sensitive": (
+        "gate/fairness", {"mitigation": {"constraint": "equal_opportunity", "by": ["amount"]}},
+        "gate.fairness.mitigation.by: not marked sensitive under 'columns': amount",
+    ),
+    "thresholds for what cannot be had": (
+        "gate/fairness", {"mitigation": {"constraint": "equalized_odds", "by": ["purpose"]}},
+        "gate.fairness.mitigation.constraint: Input should be 'equal_opportunity' or 'demographic_parity'",
+    ),
     "cron with seconds": ("schedules/monitor", "0 0 1 * * *", "schedules.monitor: '0 0 1 * * *' has 6 fields"),
 }  # fmt: skip
 
@@ -255,6 +263,16 @@ def test_groups_to_compare_need_a_sensitive_column(path: Path) -> None:
     assert load(path).groupings == (("purpose",),)
     path.write_text(path.read_text().replace("sensitive: true", "sensitive: false"))
     assert faults(path) == ["gate.fairness.limits.0: no column is marked sensitive, so there are no groups to compare"]
+
+
+def test_a_rule_at_the_threshold_does_not_go_with_several(path: Path) -> None:
+    put(path, "gate", {
+        "rules": [{"metric": "recall", "min_absolute_change": 0.0}],
+        "fairness": {"mitigation": {"constraint": "equal_opportunity", "by": ["purpose"]}},
+    })  # fmt: skip
+    assert faults(path) == [
+        "gate.rules.0: recall is measured at one threshold for all, and gate.fairness.mitigation has several"
+    ]
 
 
 def test_slices_are_the_sensitive_columns_each_two_of_them_and_what_the_spec_adds(path: Path) -> None:

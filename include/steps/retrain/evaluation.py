@@ -26,10 +26,10 @@ ANSWERED_ROWS = 100
 
 @dataclass(frozen=True)
 class _Scored:
-    """A champion's scores, of shape (rows,), and the day after its last training day."""
+    """A champion's scores, of shape (rows,), and what its package says of it."""
 
     scores: np.ndarray
-    trained_until: str
+    manifest: package.Manifest
 
 
 @step
@@ -63,7 +63,12 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
     return {
         "metrics": {name: found.as_dict() for name, found in metrics.items()},
         "sanity": asdict(sanity),
-        "champion_trained_until": scored.trained_until if scored else None,
+        "thresholds": {
+            who: manifest.thresholds and manifest.thresholds.model_dump(mode="json")
+            for who, manifest in (("challenger", challenger.manifest), ("champion", scored and scored.manifest))
+            if manifest
+        },
+        "champion_trained_until": scored.manifest.trained_until if scored else None,
         "obstacle": asdict(champion) if isinstance(champion, Reason) else None,
     }
 
@@ -106,4 +111,4 @@ def _score_champion(work: Work, record: Record, matrix: pd.DataFrame) -> _Scored
         return Reason("CHAMPION_CANNOT_SCORE", f"version {record['champion']}: {type(error).__name__}: {error}")
     if not ((scores >= 0) & (scores <= 1)).all():
         return Reason("CHAMPION_CANNOT_SCORE", f"version {record['champion']} gives scores that are no probabilities")
-    return _Scored(scores, until)
+    return _Scored(scores, champion.manifest)

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from include.evaluation import gate, parts
+from include.evaluation import gate, mitigation, parts
 from include.evaluation.leakage import Alone
 from include.evaluation.metrics import Metrics, single
 from include.evaluation.resampling import Resamples, resample
 from include.evaluation.sanity import LoadAndPredict, Sanity
+from include.evaluation.thresholds import Thresholds
 from include.evaluation.verdict import Reason, Verdict
 from include.governance import part_figures
 from include.governance.words import sentence
@@ -28,7 +29,7 @@ from include.state.runs import ENABLED
 from include.steps.ledger import Record, Work, step
 from include.steps.retrain import dossier
 from include.steps.retrain.dossier import Circumstances
-from include.steps.retrain.rows import HOLDOUT, holdout_columns, holdout_scores, inputs
+from include.steps.retrain.rows import HOLDOUT, group_columns, holdout_scores, inputs
 from include.training import package
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,10 @@ def _verdict(work: Work, record: Record, under: Circumstances, hindrances: list[
     unexplained = [Reason(**record["unexplained"])] if record["unexplained"] else []
     unknown = record["champion"] is not None and obstacle is None and "champion" not in metrics
     labels, scores = holdout_scores(work)
-    slices, fairness = parts.measure(holdout_columns(work, record, labels), labels, scores, work.spec)
+    rows = group_columns(work, record, HOLDOUT, labels)
+    thresholds = {who: found and Thresholds.model_validate(found) for who, found in record["thresholds"].items()}
+    slices, fairness = parts.measure(rows, labels, scores, work.spec, thresholds)
+    own = thresholds["challenger"]
     evidence = gate.Evidence(
         challenger=metrics["challenger"],
         champion=metrics.get("champion"),
@@ -75,6 +79,7 @@ def _verdict(work: Work, record: Record, under: Circumstances, hindrances: list[
         obstacle=Reason("NO_CHAMPION_METRICS", "the champion was not evaluated") if unknown else obstacle,
         slices=slices,
         fairness=fairness,
+        mitigation=mitigation.effect(own, rows, labels, scores["challenger"], work.spec) if own else None,
     )
     return gate.judge(
         evidence,
@@ -149,6 +154,12 @@ def _of_parts(verdict: Verdict) -> dict[str, float]:
         for found in verdict.fairness
         for one in found.disparities
     }
+    if verdict.mitigation:
+        own = verdict.mitigation
+        groups |= {f"mitigation/threshold {name}": threshold for name, threshold in own.thresholds.groups.items()}
+        groups |= {
+            f"mitigation/{name}": getattr(own, name) for name in ("before", "after", "profit_before", "profit_after")
+        }
     known = {name: value for name, value in {**groups, **slices}.items() if math.isfinite(value)}
     return {NOT_IN_A_NAME.sub("_", name)[:LONGEST_NAME]: known[name] for name in list(known)[:MOST_METRICS]}
 

@@ -48,12 +48,12 @@ def holdout_scores(work: Work) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     return stored.pop(KEY_LABEL), stored
 
 
-def holdout_columns(work: Work, record: Record, labels: np.ndarray) -> pd.DataFrame:
-    """The columns by which the hold-out is divided into groups, row by row as in ``labels``."""
+def group_columns(work: Work, record: Record, part: str, labels: np.ndarray) -> pd.DataFrame:
+    """The columns by which the rows of one part are divided into groups, row by row as in ``labels``."""
     names = sorted({name for by in work.spec.groupings for name in by})
-    rows = read(record["window"], record, HOLDOUT, columns=[*names, LABEL])
+    rows = read(record["window"], record, part, columns=[*names, LABEL])
     if not np.array_equal(rows[LABEL].to_numpy(), labels):
-        raise FileDamaged(f"{record['window']}: its {len(rows)} hold-out rows are not those of {HOLDOUT_SCORES}")
+        raise FileDamaged(f"{record['window']}: its rows are not the {len(labels)} that are scored")
     return rows[names]
 
 

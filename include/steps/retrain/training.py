@@ -9,10 +9,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 
 from include.errors import NothingToDo
+from include.evaluation import mitigation, slices
+from include.evaluation.thresholds import Thresholds
 from include.evaluation.verdict import Outcome
 from include.files import read_json, write_text
 from include.registry import promotion, tracking
@@ -21,8 +24,9 @@ from include.state import decisions, overrides, promotions, runs
 from include.state.decisions import DecisionRow
 from include.steps.ledger import Record, Work, step
 from include.steps.retrain.dossier import ERROR
-from include.steps.retrain.rows import INGREDIENTS, TRAIN, inputs, read
+from include.steps.retrain.rows import INGREDIENTS, TRAIN, group_columns, inputs, read
 from include.training import package
+from include.training.calibration import calibrated
 from include.training.fingerprint import Ingredients, ingredients
 from include.training.search import SearchResult
 from include.training.train import Trained
@@ -69,7 +73,9 @@ def train(work: Work, record: Record, candidate: str) -> Record:
     with tracking.finishing(client, child):
         trained = train_candidate(frame, labels, observed, chosen, work.spec)
         folder = work.folder / "candidates" / candidate
-        manifest = package.save(folder, trained.pipeline, _provenance(work, record, candidate, trained, observed))
+        manifest = package.save(
+            folder, trained.pipeline, _provenance(work, record, candidate, trained, labels, observed)
+        )
         _log_training(work, client, child, candidate, trained, manifest)
     found = trained.search
     log.info("%s: %s %.4f with %s", candidate, work.spec.training.selection_metric, found.score, found.params)
@@ -130,7 +136,7 @@ def _hindrances(work: Work, earlier: DecisionRow, champion: str | None) -> list[
 
 
 def _provenance(
-    work: Work, record: Record, candidate: str, trained: Trained, observed: pd.Series
+    work: Work, record: Record, candidate: str, trained: Trained, labels: np.ndarray, observed: pd.Series
 ) -> package.Provenance:
     return package.Provenance(
         use_case=work.run.use_case,
@@ -145,6 +151,21 @@ def _provenance(
         fitted_rows=trained.rows,
         training_rows=len(observed),
         ingredients=Ingredients.model_validate(read_json(work.folder / INGREDIENTS)),
+        thresholds=_thresholds(work, record, trained, labels),
+    )
+
+
+def _thresholds(work: Work, record: Record, trained: Trained, labels: np.ndarray) -> Thresholds | None:
+    """A threshold for each group, if the spec asks for them, chosen on the scores of the folds."""
+    fairness, support = work.spec.gate.fairness, work.spec.gate.slices
+    if fairness.mitigation is None:
+        return None
+    rows, scores = (np.concatenate(parts) for parts in zip(*trained.search.validated, strict=True))
+    scores = calibrated(trained.pipeline, trained.calibration.method, scores)
+    columns = group_columns(work, record, TRAIN, labels).iloc[rows]
+    division = slices.grouping(columns, fairness.mitigation.by, work.spec)
+    return mitigation.choose(
+        division, labels[rows].astype(int), scores, fairness.mitigation.constraint, work.spec.decision, support
     )
 
 
