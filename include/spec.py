@@ -363,8 +363,8 @@ class Mitigation(Frozen):
 class Fairness(Frozen):
     """How far the groups of the sensitive columns may differ when the rows that score the threshold are acted on.
 
-    ``confidence`` is how sure the gate has to be that groups differ at all before a value beyond a limit fails. 0 lets
-    every such value fail, also one that chance gives to groups that do not differ.
+    ``confidence`` is how sure the gate has to be, over all limits together, that groups differ at all before a value
+    beyond a limit fails. 0 lets every such value fail, also one that chance gives to groups that do not differ.
     """
 
     limits: Many[FairnessLimit] = ()

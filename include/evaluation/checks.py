@@ -102,8 +102,8 @@ def on_slices(rule: Rule, slices: Sequence[Slice]) -> Iterator[Check]:
             yield is_no_worse(rule, asked.max_regression, found, found.gain, part.name)
 
 
-def is_fair(found: Disparity, limit: FairnessLimit, confidence: float) -> Check:
-    """How far groups differ, against what the spec allows; see ``include.evaluation.fairness`` for when it fails."""
+def is_fair(found: Disparity, limit: FairnessLimit, level: float) -> Check:
+    """How far groups differ, against the spec's limit: a value over it fails if its p-value is at most ``level``."""
     value, allowed, higher = found.value, limit.value, limit.greater_is_better
     of = " and ".join(found.by)
     within = (value - allowed if higher else allowed - value) >= -_ROUNDING
@@ -115,7 +115,7 @@ def is_fair(found: Disparity, limit: FairnessLimit, confidence: float) -> Check:
         result, code = Result.INSUFFICIENT, "INSUFFICIENT"
         message = f"{found.metric} by {of}: fewer than two groups have enough rows"
     else:
-        if not within and found.p_value <= 1 - confidence:
+        if not within and found.p_value <= level:
             result, code = Result.FAILED, f"{found.metric.upper()}_{'TOO_LOW' if higher else 'EXCEEDED'}"
         elif not within:
             code, why = "WITHIN_CHANCE", "; groups that do not differ may show this"

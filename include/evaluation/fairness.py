@@ -7,11 +7,11 @@ Groups with too few rows are left out, and named.
 When is a value over its limit unfair, and when is it chance? The largest difference between small groups is never 0,
 also where they do not differ: of groups by a coin with the sizes of Telco's (gender and age together, 1,760 rows held
 out) 35 % are more than 0.1 apart in equal opportunity. So a limit fails when the value is over it *and* such a value
-would be rare if the groups did not differ, which of the groups by a coin leaves 3 %. The four-fifths rule is read so,
-too: differences may be no adverse impact "where the differences are based on small numbers and are not statistically
-significant" (Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607.4 D). A value over its limit that may be
-chance passes under the name ``WITHIN_CHANCE``. To fail only what is shown to be over its limit would let an unfair
-model pass for want of rows.
+would be rare if the groups did not differ: all limits together refuse a model whose groups do not differ in 5 % of the
+verdicts at most. The four-fifths rule is read so, too: differences may be no adverse impact "where the differences are
+based on small numbers and are not statistically significant" (Uniform Guidelines on Employee Selection Procedures, 29
+CFR 1607.4 D). A value over its limit that may be chance passes under the name ``WITHIN_CHANCE``. To fail only what is
+shown to be over its limit would let an unfair model pass for want of rows.
 """
 
 from __future__ import annotations

@@ -131,13 +131,20 @@ def _checks(challenger: Metrics, evidence: Evidence, gate: Gate, no_gain_needed:
         if rule.max_regression is not None and found.gain is not None:
             yield is_no_worse(rule, rule.max_regression, found, found.gain)
         yield from on_slices(rule, evidence.slices)
-    for disparity in (disparity for found_by in evidence.fairness for disparity in found_by.disparities):
-        if limit := gate.fairness.limit(disparity.metric, disparity.by):
-            yield is_fair(disparity, limit, gate.fairness.confidence)
+    yield from _fairness(evidence, gate)
     if evidence.sanity is not None:
         yield from leakage(challenger, evidence.sanity, gate)
         yield independent_of_order(evidence.sanity, challenger.n)
         yield from usable(evidence.sanity.load_and_predict, gate.budget)
+
+
+def _fairness(evidence: Evidence, gate: Gate) -> Iterator[Check]:
+    """Every limit of fairness; all together they refuse a model whose groups do not differ once in so many times."""
+    disparities = [disparity for found in evidence.fairness for disparity in found.disparities]
+    asked = [(one, limit) for one in disparities if (limit := gate.fairness.limit(one.metric, one.by))]
+    judged = sum(one.n > 0 for one, _ in asked)
+    level = 1 - gate.fairness.confidence ** (1 / max(judged, 1))  # Z. Sidak, JASA 62 (1967), 626-633
+    yield from (is_fair(one, limit, level) for one, limit in asked)
 
 
 def _figure(rule: Rule, challenger: Metrics, evidence: Evidence, gate: Gate) -> Figure:

@@ -132,6 +132,19 @@ def test_what_may_be_chance_passes_and_says_so(holdout: Holdout) -> None:
     assert verdict_of(holdout, limited(holdout.spec, confidence=0.0, **limit)).outcome == Outcome.FAIL
 
 
+def test_many_limits_do_not_refuse_more_often_by_chance(holdout: Holdout) -> None:
+    """A p-value that one limit alone takes for a difference is none of the rarest among twelve."""
+    one = with_gate(holdout.spec, fairness=Fairness(limits=(FairnessLimit(metric="calibration", maximum=0.001),)))
+    evidence = holdout.evidence(one)
+    found = [
+        replace(part, disparities=tuple(replace(d, value=0.2, p_value=0.02) for d in part.disparities))
+        for part in evidence.fairness
+    ]
+    for groups, code in ((found[:1], "CALIBRATION_EXCEEDED"), (found, "WITHIN_CHANCE")):
+        verdict = judge(replace(evidence, fairness=tuple(groups)), one.gate, no_gain_needed=FRESH)
+        assert {check.code for check in verdict.checks if check.metric == "calibration"} == {code}
+
+
 SENIORS = {"SeniorCitizen": "1"}
 
 
