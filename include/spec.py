@@ -404,7 +404,7 @@ class Gate(Frozen):
 
     minimum_rows: Count = 300
     minimum_class_rows: Count = 30
-    confidence: float = Field(0.98, ge=0.8, lt=1)
+    confidence: float = Field(0.985, ge=0.8, lt=1)
     beats_dummy_by: float = Field(0.05, ge=0)
     maximum_roc_auc: Fraction = 0.999  # above it the label is taken to have leaked into the features
     maximum_column_roc_auc: Fraction = 0.99  # the same of one feature alone

@@ -24,7 +24,7 @@ from tests.bench.stack import Stack
 from tests.bench.warm import WarmProcess, critical_path, path_length
 
 TELCO_ROUNDS, IDLE_SECONDS = 5, 10.0
-MANY_ROUNDS = 3
+MANY_ROUNDS = 2
 PARSE_ROUNDS = 9
 
 Say = Callable[[str], None]
