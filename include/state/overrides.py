@@ -86,6 +86,13 @@ def take(engine: Engine, run: Run, override: Override) -> bool:
     return taken.rowcount == 1
 
 
+def give_back(engine: Engine, use_case: str, run_id: str) -> None:
+    """Free what a run took that died before it ended in a verdict."""
+    taken = (table.c.use_case == use_case, table.c.used_by == run_id)
+    with engine.begin() as connection:
+        connection.execute(update(table).where(*taken).values(used_by=None, used_at=None))
+
+
 def _all(engine: Engine, query: Any) -> list[Override]:
     with engine.connect() as connection:
         return [

@@ -17,7 +17,7 @@ from include.errors import BadRequest, DataRejected, NothingToDo
 from include.failpoints import reach
 from include.settings import Settings
 from include.spec import UseCase
-from include.state import requests, runs
+from include.state import overrides, requests, runs
 from include.state.database import connect
 from include.state.runs import BACKFILL, DRY_RUN, ENABLED, Kind, Run
 
@@ -122,7 +122,7 @@ def open_run(
     run_mode = DRY_RUN if run_type == BACKFILL else conf.get("run_mode") or ENABLED
     run = Run(use_case, kind, run_id, as_of, run_mode, conf.get("reason") or run_type)
     for dead in runs.close_dead(engine, run) if run_type != BACKFILL else []:
-        requests.settle(engine, use_case, dead, "FAILED")
+        _settle(engine, use_case, dead, "FAILED")
         log.warning("closed the ledger row of run %s, which ended without closing it", dead)
     runs.open_row(engine, run, **details)
     reach("run.opened")
@@ -137,6 +137,13 @@ def open_run(
         run = replace(run, reason="; ".join([*own, *(request.reason for request in claimed)]))
         runs.open_row(engine, run, **details)
     return {"run": vars(run)}
+
+
+def _settle(engine: Engine, use_case: str, run_id: str, outcome: str) -> None:
+    """Say how it ended to what the run has taken; a run that died gives it back."""
+    requests.settle(engine, use_case, run_id, outcome)
+    if outcome == "FAILED":
+        overrides.give_back(engine, use_case, run_id)
 
 
 def _close_at_once(engine: Engine, run: Run, outcome: str, reason: str) -> None:
@@ -178,7 +185,7 @@ def close_run(use_case: str, kind: Kind, run_id: str, failed: list[str]) -> str:
     engine = connect(settings.state_url)
     outcome = runs.close_row(engine, use_case, kind, run_id, failed)
     reach("run.closed")
-    requests.settle(engine, use_case, run_id, outcome)
+    _settle(engine, use_case, run_id, outcome)
     if kind == "retrain":
         from include.registry import tracking  # MLflow takes seconds to import; only this DAG needs it
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 
 from include.errors import BadRequest, NothingToDo
 from include.settings import Settings
-from include.state import requests, runs
+from include.state import overrides, requests, runs
 from include.state.database import connect, metadata
 from include.state.runs import Run
 from include.steps import ledger
@@ -231,3 +231,16 @@ def test_a_step_adds_its_findings_to_the_record(engine: Engine) -> None:
     run = opened(kind="ingest")
     found = ledger.step(lambda work, record: {"rows": 3, "of": work.spec.name})({"run": vars(run), "rows": 1})
     assert found == {"run": vars(run), "rows": 3, "of": "churn"}
+
+
+@pytest.mark.parametrize(("outcome", "free"), [("REFUSED", False), (None, True)], ids=["judged", "died"])
+def test_an_override_is_given_back_by_a_run_that_died(engine: Engine, outcome: str | None, free: bool) -> None:
+    run = opened("monitor")  # whose end needs no MLflow
+    because = {"obstacle": "CHAMPION_DAMAGED", "because": "the store burnt down", "by": "Ada"}
+    override = overrides.give(engine, "churn", champion="3", until="9999-12-31", **because)
+    assert overrides.take(engine, run, override)
+    if outcome:
+        runs.record(engine, run, outcome)
+    ledger.close_run("churn", "monitor", run.run_id, [])
+    (kept,) = overrides.every(engine, "churn")
+    assert (kept.used_by is None) == free
