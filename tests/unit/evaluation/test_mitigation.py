@@ -69,6 +69,17 @@ def test_a_group_with_few_rows_has_the_threshold_of_all(holdout: Holdout) -> Non
     assert chosen.decide(on - 1e-9, names).tolist() == [False, False]
 
 
+def test_a_champion_by_groups_that_are_there_no_more_has_one_threshold(holdout: Holdout) -> None:
+    gone = Thresholds(
+        constraint="demographic_parity", by=("region",), groups={"region: north": 0.0}, otherwise=0.0, rows=1
+    )
+    measured = [
+        parts.measure(holdout.rows, holdout.labels, holdout.scores, holdout.spec, {"champion": thresholds})
+        for thresholds in (gone, None)
+    ]
+    assert measured[0] == measured[1]
+
+
 def test_the_verdict_is_on_what_is_decided_and_says_so(holdout: Holdout) -> None:
     """The limit fails with one threshold for all, and holds with one for each group."""
     thresholds, _ = halves(holdout, "demographic_parity")
