@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from include.governance import words
-from include.governance.record import Check, Data, Fairness, Override, Reason, Record, Slice
+from include.governance.record import Check, Data, Fairness, Mitigation, Override, Reason, Record, Slice
 from include.pages import embedded, environment
 from include.spec import Frozen, Many, Scalar, UseCase
 from include.training.package import Manifest
@@ -128,6 +128,7 @@ class QuantitativeAnalyses(Frozen):
     checks: Many[Check]
     slices: Many[Slice]
     fairness: Many[Fairness]
+    mitigation: Mitigation | None
     explanation: Explanation
 
 
@@ -198,6 +199,7 @@ def compose(spec: UseCase, record: Record, manifest: Manifest, explanation: Mapp
             checks=record.checks,
             slices=record.slices,
             fairness=record.fairness,
+            mitigation=record.mitigation,
             explanation=_explanation(explanation),
         ),
         ethical_considerations=EthicalConsiderations(

@@ -41,6 +41,19 @@ OVERRIDE = {
 }
 
 
+MITIGATION = {
+    "thresholds": {
+        "constraint": "demographic_parity",
+        "by": ["gender"],
+        "groups": {"gender: Female": 0.2345, "gender: Male": 0.1987},
+        "otherwise": 0.2239,
+        "rows": 5272,
+    },
+    "before": 0.1234,
+    "after": 0.0456,
+    "profit_before": 8.4,
+    "profit_after": 8.1,
+}
 PARTS: dict[str, Any] = {
     "slices": [
         {

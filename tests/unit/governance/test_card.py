@@ -14,7 +14,7 @@ from include.spec import Card, UseCase
 from include.training.fingerprint import Ingredients
 from include.training.package import Manifest
 from tests.browser import in_browser, needs_browser
-from tests.unit.governance.conftest import FAILED, HOSTILE, OVERRIDE, PARTS, Seen, check, record
+from tests.unit.governance.conftest import FAILED, HOSTILE, MITIGATION, OVERRIDE, PARTS, Seen, check, record
 
 SECTIONS = [
     "Model details",
@@ -141,6 +141,15 @@ def test_an_override_is_named_where_the_model_was_approved(churn: UseCase) -> No
     for shown in (as_markdown(found), as_html(found, {})):
         for text in ("Ada Lovelace", "the split was changed", "was not compared with version 3"):
             assert text in shown
+
+
+def test_thresholds_by_group_are_told_with_what_they_cost(churn: UseCase) -> None:
+    found = made(churn, mitigation=MITIGATION)
+    pages = (as_markdown(found), as_html(found, {}), verdict_page.render(record(mitigation=MITIGATION), {}))
+    for shown in pages:
+        for text in ("A threshold for each group", "gender: Male", "0.1987", "0.1234", "0.0456", "8.1000", "5,272"):
+            assert text in shown, text
+    assert "A threshold for each group" not in as_markdown(made(churn))
 
 
 def test_the_same_again_is_the_same(churn: UseCase, tmp_path: Path) -> None:
