@@ -154,3 +154,18 @@ def test_a_difference_has_a_sign_where_one_is_known(value: float | None, text: s
 )
 def test_a_figure_is_as_short_as_it_can_be(value: float, text: str) -> None:
     assert words.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "shown"),
+    [
+        ("roc_auc_floor", None, "ROC AUC: own limit"),
+        ("roc_auc_floor[plan: a [b]]", "plan: a [b]", "ROC AUC: own limit (plan: a [b])"),
+        ("brier_regression[gender: Male]", "gender: Male", "Brier score: loss against the champion (gender: Male)"),
+        ("roc_auc[gender: Male]", "gender: Male", "ROC AUC (gender: Male)"),
+        ("equalized_odds[gender and age]", "gender and age", "Equalised odds (gender and age)"),
+    ],
+    ids=["all rows", "a slice", "against the champion", "too few rows", "groups"],
+)
+def test_a_check_of_a_part_says_of_which(name: str, part: str | None, shown: str) -> None:
+    assert words.check_name(Check.model_validate(check(name=name, slice=part))) == shown
