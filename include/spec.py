@@ -446,6 +446,19 @@ class Monitoring(Frozen):
     champion_stale_after_days: Count = 90
 
 
+class Capturing(Frozen):
+    """How what the scoring API answers is kept until the monitor collects it.
+
+    ``sync``: whether an answer waits until it is on the disk, or is there at the latest a second after it was given.
+    """
+
+    sampling: Fraction = 1.0  # the share of the predictions that is kept; the others are counted
+    sync: Literal["every_second", "every_commit"] = "every_second"
+    maximum_bytes: Count = 2_000_000_000  # of what is not collected yet; at it, requests are refused
+    segment_bytes: Count = 32_000_000
+    segment_seconds: float = Field(3600, gt=0)
+
+
 class RetrainPolicy(Frozen):
     """When drift becomes a retrain: M of the last N windows with the latest among them, and the brakes."""
 
@@ -515,6 +528,7 @@ class UseCase(Frozen):
     gate: Gate
     monitoring: Monitoring = Monitoring()
     retrain_policy: RetrainPolicy = RetrainPolicy()
+    capture: Capturing = Field(default=Capturing(), exclude=True)  # how answers are kept makes no other model either
     schedules: Schedules = Schedules()
     card: Card = Field(default=Card(), exclude=True)  # words make no other model, and so no other fingerprint
     folder: Path = Field(default=Path(), exclude=True)

@@ -31,6 +31,7 @@ class Limit:
 
 
 LIMITS = {
+    "capture.lost_after_kill": Limit(0, "predictions", of_rounds=max),
     "loop.task_overhead_s": Limit(0.4, "s"),
     "loop.idle_cpu": Limit(0.15, "cores"),
     "loop.speedup_by_preload": Limit(2.5, "times", at_least=True),

@@ -17,6 +17,7 @@ from include.settings import PROJECT, Settings
 from include.stack.environment import dags_folder, process_environment
 from include.stack.home import prepare_home
 from tests.bench import data
+from tests.bench.capture import lost_after_kill
 from tests.bench.figures import Values
 from tests.bench.fresh import fresh_machine
 from tests.bench.memory import PeakMemory
@@ -177,6 +178,7 @@ def _in_task_environment(folder: Path, *arguments: str) -> str:
 
 
 PARTS = (
+    Part(("capture.lost_after_kill",), lost_after_kill),
     Part(("dags.parse_s",), parsing),
     Part(("explain.shap_10k_s",), explaining),
     Part(("loop.task_overhead_s", "loop.idle_cpu", "loop.speedup_by_preload"), telco),
