@@ -1,14 +1,15 @@
 """
 ### What is in production, watched
 
-Compares the newest days with what the champion was trained on, column by column, and the champion's own scores; decides
-by policy whether that asks for a retrain; writes the request, which wakes `<use case>_retrain`. Each window is a few
+Collects what the scoring API has served and the labels that came back; compares the newest days with what the champion
+was trained on, column by column, and the champion's own scores; decides by policy whether that asks for a retrain; writes the request, which wakes `<use case>_retrain`. Each window is a few
 days; the policy counts how many of the last ones drifted. A window counts neither way when its data is bad, when it has
 too few rows, or when the champion was trained or judged on its days.
 
 | What you see | What it means | What to do |
 | --- | --- | --- |
 | `open_run` failed | the parameters cannot be used | the log says which |
+| `collect` failed | what was served stays in its segments and is collected by the next run | the log says what the disk or the table refused |
 | `check_quality` skipped, `NO_CHAMPION` | nothing is in production yet | run `<use case>_retrain` |
 | an earlier version is champion again, `CHAMPION_DAMAGED` in its promotion | the files of the one after it are damaged, so the last sound one serves | restore the files or retrain |
 | `check_quality` failed, `PackageRefused` | the champion's files in MLflow are damaged, and no earlier version is sound | restore them, or retrain |
@@ -35,7 +36,8 @@ def make(spec: UseCase) -> None:
     @dag(**common(spec, "monitor", __doc__), schedule=CronTriggerTimetable(spec.schedules.monitor, timezone="UTC"))
     def monitor() -> None:
         run = open_run(spec, "monitor")
-        quality = step("monitor.check_quality")(run)
+        served = step("monitor.collect")(run)
+        quality = step("monitor.check_quality")(served)
         drift = step("monitor.measure_drift")(quality)
         report = step("monitor.draw_report")(drift)
         decision = step("monitor.decide")(drift)

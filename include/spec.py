@@ -54,7 +54,10 @@ MISSING = "missing"
 """The group of the rows without a value."""
 MOST_GROUPS = 100
 RESERVED_COLUMNS = frozenset(
-    {"observed_at", "known_at", "as_of", "run_id", "label", "score", "rule", "feature_version"}
+    {
+        *("observed_at", "known_at", "as_of", "run_id", "label", "score", "rule", "feature_version"),
+        *("prediction_id", "predicted_at", "model_version", "model_role", "acted_on", "latency_ms", "is_whole"),
+    }
 )
 CRON_FIELDS = 5
 FIXED = {

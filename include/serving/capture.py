@@ -75,7 +75,7 @@ class Capture:
         entries = [encode(record) for record in kept]
         counted = self._uncounted if time.monotonic() - self._counted_at >= COUNT_SECONDS else 0
         if counted:
-            entries.append(_json({NOT_CAPTURED: counted}))
+            entries.append(as_json({NOT_CAPTURED: counted}))
             self._counted_at = time.monotonic()
         if entries:
             self._uncounted -= counted
@@ -111,7 +111,7 @@ def read(folder: Path) -> Iterator[Captured]:
 
 
 def encode(record: Captured) -> bytes:
-    return _json(
+    return as_json(
         {
             "prediction_id": record.prediction_id,
             "at": record.at.isoformat(timespec="microseconds"),
@@ -130,7 +130,8 @@ def decode(entry: Mapping[str, Any]) -> Captured:
     return Captured(**{**entry, "at": datetime.fromisoformat(entry["at"])})
 
 
-def _json(content: Mapping[str, Any]) -> bytes:
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """One entry of a segment."""
     return _encoder.encode(content).encode()
 
 

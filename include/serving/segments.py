@@ -245,8 +245,8 @@ def read_segment(path: Path, start: int = 0) -> Content:
     with open(path, "rb") as file:
         file.seek(start)
         content = file.read()
-    whole, _, rest = content.rpartition(b"\n")
-    lines = whole.split(b"\n") if len(rest) < len(content) else []
+    whole, newline, rest = content.rpartition(b"\n")
+    lines = whole.split(b"\n") if newline else []
     entries = [json.loads(line[9:]) for line in lines if _is_sound(line)]
     return Content(entries, start + len(content) - len(rest), len(rest), len(lines) - len(entries))
 

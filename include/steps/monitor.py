@@ -22,6 +22,7 @@ from include.monitoring.baseline import SCORE, Baseline, sample
 from include.monitoring.drift import DriftReport
 from include.monitoring.windows import Days, Window
 from include.registry import promotion, tracking, versions
+from include.serving import collection
 from include.state import decisions, promotions, publications, requests, runs, sources
 from include.state.publications import Publication
 from include.steps.ledger import DRY_RUN, Record, Work, step
@@ -30,6 +31,18 @@ from include.training.package import LoadedModel, PackageRefused
 log = logging.getLogger(__name__)
 
 VERDICT = "drift_verdict.json"
+
+
+@step
+def collect(work: Work, record: Record) -> Record:
+    """Bring what was served, and the labels that came back, into their tables: each once, whatever the run finds."""
+    publication, gathered = collection.collect(work.engine, work.settings, work.spec, work.run)
+    if gathered is not None:  # a run that comes here again has published, and its counts are in the ledger
+        counts = {table: len(frame) for table, frame in gathered.frames.items()}
+        counts |= {"not_captured": gathered.not_captured, "damaged": gathered.damaged}
+        log.log(logging.WARNING if gathered.damaged else logging.INFO, "collected %s", counts)
+        runs.record(work.engine, work.run, None, collected=counts)
+    return {"served": publication.run_id if publication else None}
 
 
 @step

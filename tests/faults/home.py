@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import yaml
 
 from include.failpoints import VARIABLE
+from include.serving.capture import Capture, folder_of
 from include.settings import PROJECT, Settings
+from tests.bench.capture import prediction
 from tests.faults import invariants
 from tests.faults.zygote import Ended, Zygote
 
@@ -35,7 +38,7 @@ STEPS = {
         "register",
         "promote",
     ),
-    "monitor": ("check_quality", "measure_drift", "draw_report", "decide", "request_retrain"),
+    "monitor": ("collect", "check_quality", "measure_drift", "draw_report", "decide", "request_retrain"),
 }
 MODULES = {
     "validate_window": "retrain.window",
@@ -187,6 +190,7 @@ class Loop:
             "monitor": DagRun(home, "monitor", "m1", {"as_of": LATER}),
         }
         self._later = DagRun(home, "ingest", "i2", {"as_of": LATER})
+        self._answered: list[str] = []
 
     def at(self, kind: str, step: str) -> DagRun:
         """The run of ``kind``, with everything done that comes before ``step``."""
@@ -195,6 +199,7 @@ class Loop:
         if kind == "monitor":
             self._runs["retrain"].must_end("PROMOTED")
             self._later.must_end("PUBLISHED")
+            self._answer()
         self._runs[kind].upto(step)
         return self._runs[kind]
 
@@ -207,6 +212,19 @@ class Loop:
         for kind, outcome in {"ingest": "PUBLISHED", "retrain": "PROMOTED", "monitor": "REQUESTED"}.items():
             self.at(kind, STEPS[kind][-1]).must_end(outcome)
         invariants.check(self.home.settings, self.home.use_case)
+        assert invariants.collected(self.home.settings, self.home.use_case) == self._answered
+
+    def _answer(self) -> None:
+        """What a scoring API has captured when the monitor comes."""
+        if not self._answered:
+            self._answered = [f"prediction-{number}" for number in range(9)]
+            asyncio.run(_capture(self.home, self._answered))
+
+
+async def _capture(home: Home, ids: list[str]) -> None:
+    capture = Capture(folder_of(home.settings, home.use_case))
+    await capture.write([prediction(one) for one in ids])
+    capture.close()
 
 
 def open_run(use_case: str, kind: str, run_id: str, conf: dict[str, Any], run_type: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from include.data import tables
+from include.data.served import DATASET, KEY, PREDICTIONS
 from include.registry import tracking, versions
 from include.settings import Settings
 from include.state import promotions, publications, requests
@@ -23,11 +24,12 @@ from include.training import package
 def check(settings: Settings, use_case: str, *, over: bool = True) -> None:
     """Assert the invariants; ``over`` also those that hold only when no run is at work any more.
 
-    I1: there is one champion at most, its package loads with the hash that the ledger and the registry have for it, and
-    it is the one that the ledger says. I2: every published version has exactly the rows that its publication says, once
-    each, and every finished file can be read. I3: one version per fingerprint, one promotion per version and run, one
-    row per id and time and publication, one request per evidence. I4: no ledger row and no MLflow run is left open. I5:
-    the promotions are one chain: each replaced the version that the one before it had put in place.
+    I1: there is one champion at most, its package loads with the hash that the ledger and the registry have for it,
+    and it is the one that the ledger says. I2: every published version has exactly the rows that its publication
+    says, once each, and every finished file can be read. I3: one version per fingerprint, one promotion per version
+    and run, one row per id and time and publication, one row per prediction, one request per evidence. I4: no ledger
+    row and no MLflow run is left open. I5: the promotions are one chain: each replaced the version that the one
+    before it had put in place.
     """
     client = tracking.connect(settings.mlflow_uri)
     _one_sound_champion(settings, client, use_case, over)
@@ -70,6 +72,17 @@ def _published_is_whole(settings: Settings, use_case: str) -> None:
             assert not read[table].duplicated([spec_id, "observed_at", "as_of"]).any(), f"I3: {table} twice"
 
 
+def collected(settings: Settings, use_case: str) -> list[str]:
+    """The id of every prediction that is published, in order; I3: one row each."""
+    newest = publications.latest(connect(settings.state_url), use_case, DATASET)
+    if newest is None:
+        return []
+    uri = tables.table_uri(settings.lake_uri, use_case, PREDICTIONS)
+    rows = tables.read(uri, newest.versions[PREDICTIONS])
+    assert not rows.duplicated(KEY).any(), "I3: a prediction twice"
+    return sorted(rows["prediction_id"])
+
+
 def _files_are_whole(settings: Settings, use_case: str) -> None:
     for path in sorted((settings.home / "runs" / use_case).rglob("*")):
         if path.name.startswith(".") or any(part.startswith(".") for part in path.relative_to(settings.home).parts):
@@ -88,6 +101,7 @@ def _files_are_whole(settings: Settings, use_case: str) -> None:
 
 def _nothing_twice(settings: Settings, client: MlflowClient, use_case: str) -> None:
     engine = connect(settings.state_url)
+    collected(settings, use_case)
     fingerprints = Counter(version.tags["fingerprint"] for version in versions.registered(client, use_case))
     assert all(count == 1 for count in fingerprints.values()), f"I3: {fingerprints}"
     promoted = Counter((p.version, p.run_id) for p in promotions.history(engine, use_case))

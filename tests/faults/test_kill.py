@@ -32,6 +32,7 @@ INSIDE = {
         "versions.aliased",
     ),
     "promote": ("promotion.intended", "versions.aliased"),  # the gaps after the alias: test_registry.py
+    "collect": ("tables.appended", "publications.published"),
     "check_quality": ("write.quality.json",),
     "measure_drift": ("write.drift_verdict.json",),
     "decide": ("decisions.recorded",),

@@ -71,6 +71,7 @@ KILLS = {
     ),
     "monitor": (
         "run.opened",
+        "monitor.collect.return",
         "monitor.check_quality.return",
         "write.drift_verdict.json",
         "monitor.draw_report.start",

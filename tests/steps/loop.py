@@ -77,7 +77,7 @@ def monitor(run_id: str, as_of: str, use_case: str = "churn", *, draw: bool = Fa
 
     run = open_run("monitor", run_id, {"as_of": as_of}, use_case=use_case)
     with suppress(NothingToDo, DataRejected):
-        measured = steps.measure_drift(steps.check_quality(run))
+        measured = steps.measure_drift(steps.check_quality(steps.collect(run)))
         if draw:
             steps.draw_report(measured)
         steps.request_retrain(steps.decide(measured))

@@ -218,7 +218,7 @@ def test_a_run_that_judges_the_past_asks_for_nothing(company: Company):
 
     company.publish("i2", 0, 6, **DRIFT)
     run = open_run("monitor", "b1", {"as_of": day(6)}, "backfill")
-    decided = steps.decide(steps.measure_drift(steps.check_quality(run)))
+    decided = steps.decide(steps.measure_drift(steps.check_quality(steps.collect(run))))
     with pytest.raises(NothingToDo, match="DRY_RUN"):
         steps.request_retrain(decided)
     assert close("monitor", "b1") == "SUPPRESSED"
@@ -229,7 +229,7 @@ def test_what_is_published_meanwhile_is_for_the_next_run(company: Company):
     from include.steps import monitor as steps
 
     company.publish("i2", 0, 6)
-    checked = steps.check_quality(open_run("monitor", "m1", {"as_of": day(7)}))
+    checked = steps.check_quality(steps.collect(open_run("monitor", "m1", {"as_of": day(7)})))
     company.publish("i3", 6, 7)
     assert steps.measure_drift(checked)["windows"][0]["end"] == day(6)
 
@@ -343,7 +343,7 @@ def test_steps_that_run_again_write_nothing_twice(company: Company):
     company.publish("i2", 0, 6, **DRIFT)
     run = open_run("monitor", "m1", {"as_of": day(6)})
     for _ in range(2):
-        decided = steps.decide(steps.measure_drift(steps.check_quality(run)))
+        decided = steps.decide(steps.measure_drift(steps.check_quality(steps.collect(run))))
         assert decided["outcome"] == "REQUESTED"
         with suppress(NothingToDo):
             steps.request_retrain(decided)
