@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from include.evaluation.fairness import Disparity
 from include.evaluation.metrics import Metrics
 from include.evaluation.resampling import Figure, Gain, Interval
-from include.evaluation.sanity import LoadAndPredict, Sanity
+from include.evaluation.sanity import CompiledScores, LoadAndPredict, Sanity
 from include.evaluation.slices import Slice
 from include.evaluation.verdict import Check, Result
 from include.spec import Budget, FairnessLimit, Gate, Rule
@@ -168,6 +169,13 @@ def usable(found: LoadAndPredict, budget: Budget) -> Iterator[Check]:
         value, limit = getattr(found, name), getattr(budget, name)
         mend = f"a smaller model, or a larger gate.budget.{name}"
         yield _at_most(name, name.replace("_", " "), value, limit, found.rows, "OVER_BUDGET", mend)
+
+
+def compiled_as_learned(found: CompiledScores) -> Check:
+    """Compiled scores are those of scikit-learn; if they are not, they are not used, so nothing fails."""
+    what, mend = "difference of a compiled score from scikit-learn's", "scikit-learn makes the scores, more slowly"
+    check = _at_most("compiled", what, found.difference, SAME, found.rows, "SCORED_BY_SCIKIT_LEARN", mend)
+    return replace(check, result=Result.WAIVED) if check.failed else check
 
 
 def _against_champion(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from include.evaluation.checks import (
     beats_dummy,
+    compiled_as_learned,
     independent_of_order,
     is_better,
     is_fair,
@@ -85,9 +86,10 @@ def _merits(evidence: Evidence, checks: tuple[Check, ...], no_gain_needed: str) 
     for check in checks:
         if check.gain and check.code == "OK" and check.name.endswith("_gain"):
             yield Reason("BETTER", check.message)
-    if any(check.result is Result.WAIVED for check in checks):
+    if any(check.result is Result.WAIVED and check.gain for check in checks):
         yield Reason("NO_GAIN_NEEDED", no_gain_needed)
-    yield from (Reason(check.code, check.message) for check in checks if check.code == "WITHIN_CHANCE")
+    noted = ("WITHIN_CHANCE", "SCORED_BY_SCIKIT_LEARN")
+    yield from (Reason(check.code, check.message) for check in checks if check.code in noted)
 
 
 def _notes(evidence: Evidence, override: Reason | None) -> Iterator[Reason]:
@@ -136,6 +138,8 @@ def _checks(challenger: Metrics, evidence: Evidence, gate: Gate, no_gain_needed:
         yield from leakage(challenger, evidence.sanity, gate)
         yield independent_of_order(evidence.sanity, challenger.n)
         yield from usable(evidence.sanity.load_and_predict, gate.budget)
+        if evidence.sanity.compiled is not None:
+            yield compiled_as_learned(evidence.sanity.compiled)
 
 
 def _fairness(evidence: Evidence, gate: Gate) -> Iterator[Check]:

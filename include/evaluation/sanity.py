@@ -31,6 +31,14 @@ class LoadAndPredict:
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledScores:
+    """How far compiled scores are from scikit-learn's at most, on all ``rows`` of the hold-out."""
+
+    rows: int
+    difference: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sanity:
     """All that is found of one model."""
 
@@ -38,6 +46,8 @@ class Sanity:
     order_difference: float
     """By how much a score changes at most with the order of rows and columns."""
     load_and_predict: LoadAndPredict
+    compiled: CompiledScores | None = None
+    """None where there are no compiled scores."""
 
 
 def order_difference(

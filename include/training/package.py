@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -24,8 +25,11 @@ from include.failpoints import reach
 from include.files import naming, sync
 from include.spec import Frozen
 from include.training.calibration import Calibrated
+from include.training.compiled import Compiled, NotCompiled, compiled
 from include.training.fingerprint import Ingredients, model_hash
 from include.training.preparation import ESTIMATOR, PREPARE, probability
+
+log = logging.getLogger(__name__)
 
 MODEL, MANIFEST = "model.skops", "manifest.json"
 CHUNK_ROWS = 100_000
@@ -50,7 +54,9 @@ class Provenance(Frozen):
     """Where a model comes from. Dates are ISO 8601: the first training day, and the day after the last.
 
     ``fitted_rows`` is how many rows it learned from, ``training_rows`` how many there were; older packages do not say.
-    ``thresholds`` say from which score on to act, by group; without them the spec's decision does, for all.
+    ``thresholds`` say from which score on to act, by group; without them the spec's decision does, for all. ``scoring``
+    says what scores are made by: *compiled* arrays where the pipeline can be compiled, unless the gate found that they
+    differ.
     """
 
     use_case: str
@@ -66,6 +72,7 @@ class Provenance(Frozen):
     training_rows: int | None = None
     ingredients: Ingredients
     thresholds: Thresholds | None = None
+    scoring: Literal["compiled", "scikit-learn"] = "compiled"
 
     @property
     def fingerprint(self) -> str:
@@ -82,20 +89,43 @@ class Manifest(Provenance):
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A pipeline that was checked against its manifest."""
+    """A pipeline that was checked against its manifest; ``compiled`` is None where scikit-learn makes the scores."""
 
     pipeline: Pipeline
     manifest: Manifest
+    compiled: Compiled | None = None
+
+    @property
+    def provenance(self) -> Provenance:
+        """The manifest without what is said of the files."""
+        return Provenance(**{name: getattr(self.manifest, name) for name in Provenance.model_fields})
 
     def score(self, features: pd.DataFrame) -> np.ndarray:
         """Probability of the positive class, of shape (rows,), for the output of ``build``, in any column order."""
+        suits = self.compiled is not None and self.compiled.suits(len(features))
+        return self._score(features, self.compiled.score_frame if self.compiled and suits else self._by_scikit_learn)
+
+    def score_columns(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The same for the columns of a few rows as of ``derive``, without a frame."""
+        return self.compiled.score(columns) if self.compiled else self.score(pd.DataFrame(dict(columns)))
+
+    def differences(self, features: pd.DataFrame) -> np.ndarray | None:
+        """How far each compiled score is from scikit-learn's, of shape (rows,); None where there are none."""
+        if self.compiled is None:
+            return None
+        return np.abs(self._score(features, self.compiled.score_frame) - self._score(features, self._by_scikit_learn))
+
+    def _by_scikit_learn(self, inputs: pd.DataFrame) -> np.ndarray:
+        return probability(self.pipeline, inputs)
+
+    def _score(self, features: pd.DataFrame, by: Callable[[pd.DataFrame], np.ndarray]) -> np.ndarray:
         names = list(self.manifest.feature_types)
         missing = [name for name in names if name not in features.columns]
         if missing:
             raise ValueError(f"the model's inputs {', '.join(missing)} are missing")
         inputs = features[names]
         chunks = (inputs.iloc[start : start + CHUNK_ROWS] for start in range(0, len(inputs), CHUNK_ROWS))
-        return np.concatenate([np.empty(0), *(probability(self.pipeline, chunk) for chunk in chunks)])
+        return np.concatenate([np.empty(0), *map(by, chunks)])
 
 
 def save(folder: Path, pipeline: Pipeline, about: Provenance, files: Mapping[str, bytes] | None = None) -> Manifest:
@@ -139,7 +169,15 @@ def load(folder: Path) -> LoadedModel:
         raise PackageRefused(f"{MODEL}: its inputs are not those of {MANIFEST}")
     if model_hash(pipeline) != manifest.model_sha256:
         raise PackageRefused(f"{MODEL}: the model is not the one {MANIFEST} describes")
-    return LoadedModel(pipeline, manifest)
+    return LoadedModel(pipeline, manifest, _compiled(pipeline) if manifest.scoring == "compiled" else None)
+
+
+def _compiled(pipeline: Pipeline) -> Compiled | None:
+    try:
+        return compiled(pipeline)
+    except NotCompiled as reason:
+        log.info("scikit-learn makes the scores: %s", reason)
+        return None
 
 
 def _read_manifest(folder: Path) -> Manifest:

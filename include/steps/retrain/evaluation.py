@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from include.evaluation import figures
+from include.evaluation.checks import SAME
 from include.evaluation.leakage import columns_alone
 from include.evaluation.metrics import evaluate
-from include.evaluation.sanity import TURNED_ROWS, LoadAndPredict, Sanity, order_difference
+from include.evaluation.sanity import TURNED_ROWS, CompiledScores, LoadAndPredict, Sanity, order_difference
 from include.evaluation.verdict import Reason
 from include.files import write_parquet
 from include.registry import tracking, versions
@@ -39,7 +40,7 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
     with FreshProcess() as fresh:  # it imports its libraries beside what is done here
         train_matrix, train_labels, _ = inputs(work, record, TRAIN)
         matrix, labels, _ = inputs(work, record, HOLDOUT)
-        challenger = package.load(Path(record["packages"][record["challenger"]]))
+        challenger, compiled = _challenger(Path(record["packages"][record["challenger"]]), matrix)
         scores = {"challenger": challenger.score(matrix)}
         metrics = {
             "challenger": evaluate(labels, scores["challenger"], work.spec.decision),
@@ -59,6 +60,7 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
             columns=columns_alone(train_matrix, train_labels, matrix, labels),
             order_difference=_order_difference(work, record, challenger, scores["challenger"]),
             load_and_predict=_load_and_predict(fresh, record, matrix, scores["challenger"]),
+            compiled=compiled,
         )
     return {
         "metrics": {name: found.as_dict() for name, found in metrics.items()},
@@ -71,6 +73,19 @@ def evaluate_challenger(work: Work, record: Record) -> Record:
         "champion_trained_until": scored.manifest.trained_until if scored else None,
         "obstacle": asdict(champion) if isinstance(champion, Reason) else None,
     }
+
+
+def _challenger(folder: Path, matrix: pd.DataFrame) -> tuple[package.LoadedModel, CompiledScores | None]:
+    """The challenger; its package is told not to use compiled scores that are not scikit-learn's."""
+    model = package.load(folder)
+    differences = model.differences(matrix)
+    if differences is None:
+        return model, None
+    found = CompiledScores(len(matrix), float(differences.max()))
+    if not found.difference <= SAME:
+        package.save(folder, model.pipeline, model.provenance.model_copy(update={"scoring": "scikit-learn"}))
+        model = package.load(folder)
+    return model, found
 
 
 def _order_difference(work: Work, record: Record, challenger: package.LoadedModel, scores: np.ndarray) -> float:

@@ -17,7 +17,7 @@ from include.evaluation import gate, mitigation, parts
 from include.evaluation.leakage import Alone
 from include.evaluation.metrics import Metrics, single
 from include.evaluation.resampling import Resamples, resample
-from include.evaluation.sanity import LoadAndPredict, Sanity
+from include.evaluation.sanity import CompiledScores, LoadAndPredict, Sanity
 from include.evaluation.thresholds import Thresholds
 from include.evaluation.verdict import Reason, Verdict
 from include.governance import part_figures
@@ -106,7 +106,8 @@ def _override(work: Work, record: Record) -> tuple[Override | None, list[Reason]
 
 def _sanity(found: Mapping[str, Any]) -> Sanity:
     columns = {name: Alone(**alone) for name, alone in found["columns"].items()}
-    return Sanity(columns, found["order_difference"], LoadAndPredict(**found["load_and_predict"]))
+    compiled = found["compiled"] and CompiledScores(**found["compiled"])
+    return Sanity(columns, found["order_difference"], LoadAndPredict(**found["load_and_predict"]), compiled)
 
 
 def _resamples(work: Work, labels: np.ndarray, scores: Mapping[str, np.ndarray]) -> Resamples | None:

@@ -81,7 +81,7 @@ def promote(work: Work, record: Record) -> Record:
 def _submission(work: Work, record: Record, model: package.LoadedModel) -> tuple[versions.Submission, package.Manifest]:
     """The complete package, written to the run's folder, as it goes to the registry."""
     folder = work.folder / "package"
-    manifest = package.save(folder, model.pipeline, _as_provenance(model), _package_files(work, record))
+    manifest = package.save(folder, model.pipeline, model.provenance, _package_files(work, record))
     tags = {
         "fingerprint": record["fingerprint"],
         "model_sha256": manifest.model_sha256,
@@ -99,10 +99,6 @@ def _submission(work: Work, record: Record, model: package.LoadedModel) -> tuple
     about = f"{work.spec.title}: {work.spec.description}"
     run = record["mlflow_run"]
     return versions.Submission(work.run.use_case, folder, run, tags, description, about), manifest
-
-
-def _as_provenance(model: package.LoadedModel) -> package.Provenance:
-    return package.Provenance(**{name: getattr(model.manifest, name) for name in package.Provenance.model_fields})
 
 
 def _package_files(work: Work, record: Record) -> dict[str, bytes]:

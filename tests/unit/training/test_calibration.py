@@ -56,7 +56,7 @@ def test_it_helps_where_scores_are_no_rates(
     assert single("brier", labels, after) < single("brier", labels, before)
     assert roc_auc_score(labels, after) == pytest.approx(roc_auc_score(labels, before), abs=0.003)
     save(tmp_path / "package", found.pipeline, about)
-    np.testing.assert_array_equal(load(tmp_path / "package").score(inputs), after)
+    np.testing.assert_allclose(load(tmp_path / "package").score(inputs), after, rtol=0, atol=1e-12)
 
 
 def test_scores_that_are_rates_are_left_alone(training, churn: UseCase) -> None:

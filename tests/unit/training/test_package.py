@@ -50,10 +50,26 @@ def test_a_loaded_model_scores_as_before(kind: str, models, training, about: Pro
     inputs = training.inputs.iloc[:300]
     assert loaded.manifest == written
     assert set(written.files) == {MODEL, *CARD}
-    np.testing.assert_array_equal(loaded.score(inputs[inputs.columns[::-1]]), models[kind].predict_proba(inputs)[:, 1])
+    expected = models[kind].predict_proba(inputs)[:, 1]
+    np.testing.assert_allclose(loaded.score(inputs[inputs.columns[::-1]]), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        loaded.score_columns({name: inputs[name].to_numpy() for name in inputs}), expected, 1e-12
+    )
     assert loaded.score(inputs.iloc[:0]).shape == (0,)
     with pytest.raises(ValueError, match="tenure"):
         loaded.score(inputs.drop(columns="tenure"))
+
+
+def test_a_package_that_says_so_is_scored_by_scikit_learn(models, training, about: Provenance, tmp_path: Path) -> None:
+    slow = about.model_copy(update={"scoring": "scikit-learn"})
+    save(tmp_path / "package", models["gradient_boosting"], slow)
+    loaded = load(tmp_path / "package")
+    inputs = training.inputs.iloc[:50]
+    assert loaded.compiled is None
+    assert loaded.differences(inputs) is None
+    expected = models["gradient_boosting"].predict_proba(inputs)[:, 1]
+    np.testing.assert_array_equal(loaded.score(inputs), expected)
+    np.testing.assert_array_equal(loaded.score_columns({name: inputs[name].to_numpy() for name in inputs}), expected)
 
 
 def test_a_package_is_replaced_as_a_whole_and_nothing_else_is(package: Path, models, about: Provenance) -> None:
