@@ -1,0 +1,22 @@
+"""How the champion is served, and how what it answers is kept."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from include.spec.base import Count, Fraction, Frozen
+
+
+class Capturing(Frozen):
+    """How what the scoring API answers is kept until the monitor collects it.
+
+    ``sync``: whether an answer waits until it is on the disk, or is there at the latest a second after it was given.
+    """
+
+    sampling: Fraction = 1.0  # the share of the predictions that is kept; the others are counted
+    sync: Literal["every_second", "every_commit"] = "every_second"
+    maximum_bytes: Count = 2_000_000_000  # of what is not collected yet; at it, requests are refused
+    segment_bytes: Count = 32_000_000
+    segment_seconds: float = Field(3600, gt=0)
