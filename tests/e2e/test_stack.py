@@ -104,11 +104,12 @@ def test_everything_listens_on_loopback_only(settings: Settings) -> None:
 
 
 def test_a_second_start_changes_nothing(settings: Settings) -> None:
-    before = members(settings)
+    before = state(settings).processes
     began = time.monotonic()
     assert start(settings) is False
     assert time.monotonic() - began < 5
-    assert members(settings) == before
+    # Airflow's own children come and go, such as the parsers of DAG files; the processes of the stack stay.
+    assert state(settings).processes == before
 
 
 def test_a_half_dead_stack_is_mended(settings: Settings) -> None:
