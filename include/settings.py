@@ -32,6 +32,11 @@ class Settings:
     """Where a browser finds MLflow, which in containers is not where the tasks do."""
     airflow_port: int
     mlflow_port: int
+    api_port: int = 8000
+    api_host: str = HOST
+    """Where the scoring API listens; in a container that is not loopback."""
+    api_use_case: str = "churn"
+    """Which use case the scoring API serves at its root, beside each one below its name."""
     data_docs: bool = False
 
     @classmethod
@@ -51,8 +56,16 @@ class Settings:
             mlflow_pages=environ.get("MODELOPS_MLFLOW_PAGES") or mlflow_uri,
             airflow_port=_port(environ, "MODELOPS_AIRFLOW_PORT", 8080),
             mlflow_port=mlflow_port,
+            api_port=_port(environ, "MODELOPS_API_PORT", 8000),
+            api_host=environ.get("MODELOPS_API_HOST") or HOST,
+            api_use_case=environ.get("MODELOPS_API_USE_CASE") or "churn",
             data_docs=environ.get("MODELOPS_DATA_DOCS", "0") not in ("", "0"),
         )
+
+    @property
+    def api_url(self) -> str:
+        """Where callers on this machine find the scoring API."""
+        return f"http://{HOST}:{self.api_port}"
 
     def run_folder(self, use_case: str, run_id: str) -> Path:
         """The one authority on where a run keeps its working files and reports."""
