@@ -76,6 +76,16 @@ def _parser() -> argparse.ArgumentParser:
     override.add_argument("--because", required=True, metavar="REASON", help="why its challenger may be judged alone")
     override.add_argument("--by", required=True, metavar="WHO", help="who answers for it")
     override.add_argument("--until", required=True, metavar="DATE", help="the last day on which it helps, in UTC")
+    keys = commands.add_parser("keys", help="say who may call the scoring API").add_subparsers(
+        dest="act", required=True
+    )
+    add = keys.add_parser("add", help="make a key and show it, once")
+    add.add_argument("name", metavar="NAME", help="for whom it is")
+    add.add_argument(
+        "--scope", action="append", required=True, metavar="SCOPE", help="predict, feedback or admin; again for more"
+    )
+    keys.add_parser("list", help="show all keys, none of which can be used from here")
+    keys.add_parser("revoke", help="let a key be used no more").add_argument("key", metavar="KEY", help="its id")
     return parser
 
 
@@ -123,6 +133,16 @@ def _dispatch(args: argparse.Namespace, settings: Settings) -> int:
             from include.cli.override import override
 
             return override(settings, args.name, args.champion, args.obstacle, args.because, args.by, args.until)
+        case "keys":
+            from include.cli import keys
+
+            match args.act:
+                case "add":
+                    return keys.add(settings, args.name, args.scope)
+                case "revoke":
+                    return keys.revoke(settings, args.key)
+                case _:
+                    return keys.show(settings)
         case "check":
             from include.cli.check import check
 

@@ -52,13 +52,23 @@ def build(frame: pd.DataFrame, spec: UseCase) -> pd.DataFrame:
     described column, read-only, except the id and what is written after the event. Raises ``DataRejected``
     (``MISSING_COLUMNS``, ``NOT_A_NUMBER``) for the frame and ``FeatureError`` for a function.
     """
-    columns = as_columns(frame, spec)
-    made = {name: columns[name] for name in spec.features.columns}
-    for name, function in load_functions(spec).items():
-        made[name] = _call(name, function, columns, len(frame), spec.feature_types[name])
+    made = derive(as_columns(frame, spec), spec, load_functions(spec))
     # Text stays of type object: pandas would infer str, whose null and storage depend on what is installed.
-    series = {name: pd.Series(made[name], frame.index, made[name].dtype) for name in spec.feature_types}
+    series = {name: pd.Series(values, frame.index, values.dtype) for name, values in made.items()}
     return pd.DataFrame(series, index=frame.index)
+
+
+def derive(columns: Columns, spec: UseCase, functions: Mapping[str, Function]) -> dict[str, np.ndarray]:
+    """Model inputs of shape (rows,) by name, in the order of ``spec.feature_types``, from columns as of ``as_columns``.
+
+    The one definition for a batch, which has a frame, and for a row online, which has none and cannot wait for one.
+    ``functions`` are those of ``load_functions``. Raises ``FeatureError``.
+    """
+    rows = len(next(iter(columns.values()), ()))
+    made = {name: columns[name] for name in spec.features.columns}
+    for name, function in functions.items():
+        made[name] = _call(name, function, columns, rows, spec.feature_types[name])
+    return made
 
 
 def as_columns(frame: pd.DataFrame, spec: UseCase) -> Columns:
@@ -121,11 +131,20 @@ def _texts(series: pd.Series) -> np.ndarray:
         # One text for each category, which its rows share; the code of null is -1, the last.
         return np.array([*map(str, series.cat.categories), MISSING], dtype=object)[series.cat.codes]
     values = series.to_numpy(dtype=object, copy=True)
-    null = pd.isna(values)
-    values[null] = MISSING
-    if not isinstance(series.dtype, pd.StringDtype):
-        values[~null] = [str(value) for value in values[~null]]
+    return _filled(values) if isinstance(series.dtype, pd.StringDtype) else _as_text(values)
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    """``values``, of type object, with the category that stands for null in place of each null."""
+    values[pd.isna(values)] = MISSING
     return values
+
+
+def _as_text(values: np.ndarray) -> np.ndarray:
+    """The same, and every other value as its text."""
+    present = ~pd.isna(values)
+    values[present] = [str(value) for value in values[present]]
+    return _filled(values)
 
 
 def _call(name: str, function: Function, columns: Columns, rows: int, kind: str) -> np.ndarray:
@@ -138,7 +157,7 @@ def _call(name: str, function: Function, columns: Columns, rows: int, kind: str)
     if kind == "category":
         if result.dtype.kind not in "OUT":
             raise FeatureError(f"features.py: {name}: expected text, got dtype {result.dtype}")
-        return _texts(pd.Series(result.astype(object), dtype=object))
+        return _as_text(result.astype(object))
     if result.dtype.kind not in "biuf":
         raise FeatureError(f"features.py: {name}: expected numbers, got dtype {result.dtype}")
     if np.isinf(result).any():

@@ -43,13 +43,27 @@ def registered(client: MlflowClient, name: str) -> list[ModelVersion]:
 @patient
 def alias(client: MlflowClient, name: str, which: str = CHAMPION) -> str | None:
     """The version that the alias points to, None when the model or the alias does not exist."""
+    return aliases(client, name).get(which)
+
+
+def aliases(client: MlflowClient, name: str) -> dict[str, str]:
+    """The version that each alias points to; none when the model does not exist. Asks once, without patience."""
     try:
-        version = client.get_registered_model(name).aliases.get(which)
+        found = client.get_registered_model(name).aliases
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        return None
-    return str(version) if version is not None else None
+        return {}
+    return {which: str(version) for which, version in found.items()}
+
+
+def model_hash(client: MlflowClient, name: str, version: str) -> str | None:
+    """The hash of the model that was registered as ``version``; None for one that was registered without.
+
+    Raises ``PackageRefused`` when it is gone.
+    """
+    found: str | None = _version(client, name, version).tags.get("model_sha256")
+    return found
 
 
 @patient

@@ -22,7 +22,7 @@ from include.spec.gate import (
 )
 from include.spec.loading import discover, find, load
 from include.spec.monitoring import RetrainPolicy
-from include.spec.serving import Capturing
+from include.spec.serving import Capturing, Serving
 from include.spec.training import Candidate, Decision, Split
 from include.spec.use_case import MISSING, Card, UseCase
 
@@ -50,6 +50,7 @@ __all__ = [
     "RetrainPolicy",
     "Rule",
     "Scalar",
+    "Serving",
     "SliceRule",
     "Slices",
     "SpecError",

@@ -15,7 +15,7 @@ from include.spec.data import Column, Features, Limits, Source, Target, located
 from include.spec.faults import faults_of
 from include.spec.gate import Gate, bin_names
 from include.spec.monitoring import Monitoring, RetrainPolicy
-from include.spec.serving import Capturing
+from include.spec.serving import Capturing, Serving
 from include.spec.training import Decision, Training
 
 MISSING = "missing"
@@ -76,7 +76,8 @@ class UseCase(Frozen):
     gate: Gate
     monitoring: Monitoring = Monitoring()
     retrain_policy: RetrainPolicy = RetrainPolicy()
-    capture: Capturing = Field(default=Capturing(), exclude=True)  # how answers are kept makes no other model either
+    serving: Serving = Field(default=Serving(), exclude=True)  # how a model is asked makes no other one
+    capture: Capturing = Field(default=Capturing(), exclude=True)  # nor does how its answers are kept
     schedules: Schedules = Schedules()
     card: Card = Field(default=Card(), exclude=True)  # words make no other model, and so no other fingerprint
     folder: Path = Field(default=Path(), exclude=True)

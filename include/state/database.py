@@ -35,8 +35,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 SQLITE_SECONDS = 30
-SCHEMA_VERSION = 2
-ONLY_TABLES_MORE = frozenset({1})
+SCHEMA_VERSION = 3
+ONLY_TABLES_MORE = frozenset({1, 2})
 """Older schemas that lack whole tables and nothing else, so that making those brings a database up to date."""
 
 metadata = MetaData()
@@ -152,6 +152,17 @@ overrides = Table(
     Column("given_at", String, nullable=False),
     Column("used_by", String, nullable=True),
     Column("used_at", String, nullable=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("sha256", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("revoked_at", String, nullable=True),
 )
 
 fences = Table("fences", metadata, Column("name", String, primary_key=True), Column("value", Integer, nullable=False))

@@ -122,10 +122,6 @@ class Compiled:
         codes = [one.codes_of(made[one.name]) for one in self.categories]
         return self._score([frame[one.name].to_numpy() for one in self.numbers], codes)
 
-    def unseen(self, columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """For each category whether a value was not seen in training, of shape (rows,)."""
-        return {one.name: one.codes(columns[one.name]) == len(one.values) for one in self.categories}
-
     def _score(self, numbers: Sequence[np.ndarray], codes: Sequence[np.ndarray]) -> np.ndarray:
         filled = [one.filled(values) for one, values in zip(self.numbers, numbers, strict=True)]
         if isinstance(self.core, Tables):

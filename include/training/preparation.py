@@ -51,6 +51,16 @@ def probability(pipeline: Pipeline, frame: pd.DataFrame) -> np.ndarray:
     return pipeline[ESTIMATOR].predict_proba(transform(pipeline[PREPARE], frame))[:, 1]
 
 
+def learned_categories(prepare: ColumnTransformer) -> dict[str, frozenset[str]]:
+    """The values of each category that were seen in training; every other one is encoded as unknown."""
+    return {
+        column: frozenset(values)
+        for name, transformer, columns in prepare.transformers_
+        if name == CATEGORIES
+        for column, values in zip(columns, transformer.categories_, strict=True)
+    }
+
+
 def _encode(encoder: OneHotEncoder, frame: pd.DataFrame, out: np.ndarray) -> None:
     """Let ``encoder`` say once what each category becomes, and copy that for every row."""
     encoded = encoder.transform(_rows_with({name: frame[name].cat.categories for name in frame.columns}))

@@ -94,12 +94,6 @@ def test_what_is_not_known_or_too_large_is_refused_with_a_reason(models, trainin
         compiled(models["gradient_boosting"])
 
 
-def test_values_that_were_not_seen_are_told(models, odd: pd.DataFrame) -> None:
-    unseen = compiled(models["gradient_boosting"]).unseen(of(odd))
-    np.testing.assert_array_equal(unseen["Contract"], (odd["Contract"] == "Weekly ⏳").to_numpy())
-    assert not unseen["Partner"].any()
-
-
 def _fitted(estimator, models, training) -> Pipeline:
     prepare = models["gradient_boosting"][PREPARE]
     encoded = fit_prepare(prepare, training.inputs)

@@ -9,7 +9,15 @@ import pytest
 from include.spec import Candidate, UseCase
 from include.training.candidates import ESTIMATORS, make
 from include.training.fingerprint import model_hash
-from include.training.preparation import ESTIMATOR, PREPARE, as_categories, fit_prepare, probability, transform
+from include.training.preparation import (
+    ESTIMATOR,
+    PREPARE,
+    as_categories,
+    fit_prepare,
+    learned_categories,
+    probability,
+    transform,
+)
 
 ROWS = pd.DataFrame(
     {
@@ -53,3 +61,10 @@ def test_only_the_categories_of_the_rows_are_learned() -> None:
     fold = as_categories(ROWS[["c"]]).iloc[:2]
     assert fit_prepare(prepare, fold).tolist() == [[0.0, 1.0], [1.0, 0.0]]
     assert transform(prepare, ROWS[["c"]].iloc[3:5]).tolist() == [[0.0, 0.0], [1.0, 0.0]]
+
+
+def test_what_was_learned_of_each_category_is_told() -> None:
+    types = {"n": "number", "c": "category", "d": "category"}
+    prepare = make(Candidate(kind="decision_tree"), types, {}, 3)[PREPARE]
+    fit_prepare(prepare, as_categories(ROWS[list(types)].iloc[:4]))
+    assert learned_categories(prepare) == {"c": {"a", "b", "missing"}, "d": {"x"}}

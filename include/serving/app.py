@@ -1,0 +1,42 @@
+"""The ASGI application: every use case below its name, and the default one at the root as well."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from include.serving.background import Repeated
+from include.serving.keys import REFRESH_SECONDS, Keys
+from include.serving.metrics import Metrics
+from include.serving.routes import use_case_app
+from include.serving.service import Service
+from include.settings import Settings, SettingsError
+from include.spec import discover
+
+
+def make_app(settings: Settings) -> Starlette:
+    """Serve the use cases of ``settings``. Raises ``SpecError``, and ``SettingsError`` where there is none."""
+    specs = discover(settings.use_case_folders)
+    if not specs:
+        raise SettingsError(f"MODELOPS_USE_CASES: no use case in {', '.join(map(str, settings.use_case_folders))}")
+    keys, metrics = Keys(settings), Metrics()
+    services = {name: Service(settings, spec, keys, metrics) for name, spec in specs.items()}
+    apps = {name: use_case_app(service, version("mlflow")) for name, service in services.items()}
+    default = settings.api_use_case if settings.api_use_case in apps else next(iter(apps))
+    reading = Repeated(keys.refresh, REFRESH_SECONDS, "read the keys")
+
+    @contextlib.asynccontextmanager
+    async def running(_: Starlette) -> AsyncIterator[None]:
+        reading.start()
+        await asyncio.gather(*(service.start() for service in services.values()))
+        yield
+        await asyncio.gather(*(service.stop() for service in services.values()))
+        await asyncio.to_thread(reading.stop)
+
+    mounts = [Mount(f"/{name}", app) for name, app in apps.items()]
+    return Starlette(routes=[*mounts, Mount("/", apps[default])], lifespan=running)

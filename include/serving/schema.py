@@ -1,0 +1,106 @@
+"""What callers send, as types that are derived from the spec, so that the OpenAPI document shows every field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, NotRequired
+
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter
+from typing_extensions import TypedDict
+
+from include.data.contract import EXACT
+from include.spec import Column, UseCase
+
+LONGEST_TEXT = 10_000
+"""Characters of a value."""
+LONGEST_ID = 500
+WHOLE = 10**30
+"""Ids that come as numbers are below it; of longer ones send the text."""
+NO_BLANK = r"^[^\x00]*\S[^\x00]*$"
+SHOWN_VALUES = 20
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+Whole = Annotated[int, Field(strict=True, gt=-WHOLE, lt=WHOLE)]
+
+
+def row_type(spec: UseCase) -> Any:
+    """A row as the spec describes it: the columns that a model may see have to be there, the others may be."""
+    optional = {spec.id, spec.observed_at}
+    fields: dict[str, Any] = {}
+    for name, column in spec.columns.items():
+        longest = LONGEST_ID if name == spec.id else LONGEST_TEXT
+        field: Any = Annotated[_value(column, longest), _about(column)]
+        if name in optional or column.after_event:
+            field = NotRequired[field | None if column.after_event else field]
+        fields[name] = field
+    return _typed_dict("Row", fields)
+
+
+def inputs_type(spec: UseCase) -> Any:
+    """A row of model inputs, as the signature of the registered model names them; the id may stand beside them."""
+    kinds = {"number": Column(type="number", description="a number", nullable=True)}
+    kinds["category"] = Column(type="category", description="a category", nullable=True)
+    id_ = _text(LONGEST_ID) | Whole
+    fields: dict[str, Any] = {spec.id: NotRequired[Annotated[id_, _about(spec.columns[spec.id])]]}
+    for name, kind in spec.feature_types.items():
+        derived = spec.features.derived.get(name)
+        column = spec.columns[name] if derived is None else kinds[kind]
+        about = _about(column) if derived is None else Field(description=derived.description)
+        fields[name] = Annotated[_value(column, LONGEST_TEXT), about]
+    return _typed_dict("Inputs", fields)
+
+
+def adapter(type_: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(type_)
+
+
+def expected(column: Column) -> str:
+    """What a value of the column has to be, in words."""
+    words = {"number": "a number", "integer": "a whole number"}.get(column.type, "a text")
+    if column.min is not None and column.max is not None:
+        words += f" from {column.min:.15g} to {column.max:.15g}"
+    elif column.min is not None:
+        words += f" of at least {column.min:.15g}"
+    elif column.max is not None:
+        words += f" of at most {column.max:.15g}"
+    elif not column.is_numeric:
+        words += f" of 1 to {LONGEST_TEXT} characters, or a whole number as it"
+    return f"{words}, or null" if column.nullable else words
+
+
+def _typed_dict(name: str, fields: Mapping[str, Any]) -> Any:
+    make: Any = TypedDict  # the functional way, since columns have any name
+    made = make(name, dict(fields))
+    made.__pydantic_config__ = STRICT
+    return made
+
+
+def _value(column: Column, longest: int) -> Any:
+    value = _number(column) if column.is_numeric else _text(longest) | Whole
+    return value | None if column.nullable else value
+
+
+def _number(column: Column) -> Any:
+    low, high = column.min, column.max
+    if column.type == "integer":
+        low = max(-EXACT + 1, -EXACT + 1 if low is None else low)
+        high = min(EXACT - 1, EXACT - 1 if high is None else high)
+        whole = Field(strict=True, ge=low, le=high, multiple_of=1, json_schema_extra={"type": "integer"})
+        return Annotated[float, whole]
+    return Annotated[float, Field(strict=True, ge=low, le=high, allow_inf_nan=False)]
+
+
+def _text(longest: int) -> Any:
+    return Annotated[str, StringConstraints(strict=True, strip_whitespace=True, max_length=longest, pattern=NO_BLANK)]
+
+
+def _about(column: Column) -> Any:
+    about = column.description
+    if column.type == "category" and column.values:
+        shown = column.values[:SHOWN_VALUES]
+        about = (
+            f"{about}; one of {', '.join(shown)}{', …' if len(column.values) > len(shown) else ''}; any other value "
+        )
+        about += "is scored as unknown"
+        return Field(description=about, examples=list(shown))
+    return Field(description=about)
