@@ -2,8 +2,9 @@
 
 A row of ``predictions`` is one answer: ``prediction_id`` and ``model_role`` (together its key), ``predicted_at``,
 ``model_version``, ``score``, ``acted_on`` (the decision), ``latency_ms``, the columns of the spec, ``is_whole``
-(whether all of them were sent) and ``observed_at``: the time that the row itself names, else that of the answer. A row
-of ``feedback`` is one label, see ``include.serving.feedback``. Both carry the ``as_of`` of the run that collected them.
+(whether all of them were sent) and ``observed_at``: when the row was observed that was looked up, or the time that the
+row itself names, else that of the answer. A row of ``feedback`` is one label, see ``include.serving.feedback``. Both
+carry the ``as_of`` of the run that collected them.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ written by a run that died before it could publish, and the next append takes it
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
 from deltalake.exceptions import DeltaError
+from pyarrow.parquet import filters_to_expression
 
 from include.errors import DataRejected
 from include.failpoints import reach
@@ -99,3 +101,14 @@ def read(
     """The rows of ``version`` that pass every filter (column, operator, value)."""
     frame: pd.DataFrame = DeltaTable(uri, version=version).to_pandas(filters=filters, columns=columns)
     return frame
+
+
+def batches(
+    uri: str, version: int, *, columns: list[str], filters: list[tuple[str, str, Any]] | None = None, rows: int
+) -> Iterator[pa.RecordBatch]:
+    """The same rows in pieces of at most so many, so that memory does not grow with the table."""
+    dataset = DeltaTable(uri, version=version).to_pyarrow_dataset(file_pruning_predicate=filters)
+    expression = filters_to_expression(filters) if filters else None
+    yield from dataset.to_batches(
+        columns=columns, filter=expression, batch_size=rows, batch_readahead=1, fragment_readahead=1
+    )

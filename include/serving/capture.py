@@ -33,7 +33,8 @@ class Captured:
     ``prediction_id`` and ``role`` together are unique: the answer of the shadow to a row has the id of the answer that
     the caller got. ``at`` is in UTC. ``entity`` is the spec's id of the row. ``inputs`` is the row in the spec's
     columns, or the model's inputs where the caller sent those. ``score`` is the probability of the positive class,
-    ``decision`` whether it reached the threshold.
+    ``decision`` whether it reached the threshold. ``observed_at`` (UTC) is when a row was observed that was looked up,
+    and None where the row says so itself, or was observed when it was sent.
     """
 
     prediction_id: str
@@ -45,6 +46,7 @@ class Captured:
     score: float
     decision: bool
     latency_ms: float
+    observed_at: datetime | None = None
 
 
 class Capture:
@@ -111,6 +113,7 @@ def read(folder: Path) -> Iterator[Captured]:
 
 
 def encode(record: Captured) -> bytes:
+    observed = {} if record.observed_at is None else {"observed_at": record.observed_at.isoformat()}
     return as_json(
         {
             "prediction_id": record.prediction_id,
@@ -122,12 +125,14 @@ def encode(record: Captured) -> bytes:
             "score": record.score,
             "decision": record.decision,
             "latency_ms": record.latency_ms,
+            **observed,
         }
     )
 
 
 def decode(entry: Mapping[str, Any]) -> Captured:
-    return Captured(**{**entry, "at": datetime.fromisoformat(entry["at"])})
+    times = {name: datetime.fromisoformat(entry[name]) for name in ("at", "observed_at") if name in entry}
+    return Captured(**{**entry, **times})
 
 
 def as_json(content: Mapping[str, Any]) -> bytes:

@@ -168,7 +168,7 @@ def _prediction_row(record: Captured, spec: UseCase) -> Row:
     return row | {
         "prediction_id": record.prediction_id,
         "predicted_at": record.at,
-        "observed_at": _observed(inputs, spec) or record.at,
+        "observed_at": record.observed_at or _observed(inputs, spec) or record.at,
         "model_version": record.version,
         "model_role": record.role,
         "score": record.score,

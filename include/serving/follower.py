@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
@@ -21,6 +21,7 @@ from include import spec as specs
 from include.features.build import FeatureError
 from include.files import FileDamaged, read_json, write_text
 from include.registry import tracking, versions
+from include.serving.answers import Trouble
 from include.serving.scorer import FeaturesDiffer, Scorer
 from include.settings import Settings
 from include.spec import SpecError, UseCase
@@ -36,28 +37,41 @@ AWAY_SECONDS = 10.0
 """Without an answer for so long MLflow is away, also when it only hangs."""
 REFUSED_SECONDS, UNAVAILABLE_SECONDS = 60.0, 5.0
 """Until a version is tried again that was refused, since somebody may mend it, or that could not be fetched."""
+FILES = ("spec.yaml", "features.py")
 
+TROUBLES = {
+    "FEATURES_DIFFER": "was trained with other features than the use case has now",
+    "VERSION_REFUSED": "is damaged or does not fit",
+    "VERSION_UNAVAILABLE": "cannot be fetched",
+}
+Source = tuple[tuple[int, int], ...]
 UNUSABLE = (PackageRefused, FeaturesDiffer, SpecError, FeatureError)
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """Why what answers is not, or may not be, what the registry says; ``code`` is stable and short."""
+class Refusal:
+    """Why a version could not be made ready with the use case's files in one state, and when to try again."""
 
-    code: str
-    detail: str
+    source: Source
+    trouble: Trouble
+    cause: str
+    again_at: float
 
 
 class Follower:
-    """``champion`` and ``challenger`` are what answers now; read each of them once a request."""
+    """``champion`` and ``challenger`` are what answers now; read each of them once a request.
 
-    def __init__(self, settings: Settings, spec: UseCase, swapped: Callable[[], None] = lambda: None) -> None:
-        self._settings, self._spec, self._swapped = settings, spec, swapped
+    ``follow`` is called from one thread. What others read of this is replaced as a whole, never changed.
+    """
+
+    def __init__(self, settings: Settings, spec: UseCase) -> None:
+        self._settings, self._spec = settings, spec
         self._cache = settings.home / "models"
         self._record = settings.home / "serving" / spec.name / "champion.json"
-        self._asked = time.monotonic()
-        self._refused: dict[str, tuple[float, Trouble]] = {}
-        self._aliases: dict[str, str] | None = None
+        self._answered_at = time.monotonic()
+        self._aliases: Mapping[str, str] | None = None
+        self._refusals: Mapping[str, Refusal] = {}
+        self._made_of: dict[str, Source] = {}
         self.champion: Scorer | None = None
         self.challenger: Scorer | None = None
 
@@ -65,14 +79,19 @@ class Follower:
     def troubles(self) -> list[Trouble]:
         """What stands between the registry and what answers; none when all is as it should be."""
         found = []
-        if time.monotonic() - self._asked > AWAY_SECONDS or self._aliases is None:
-            found.append(Trouble("MLFLOW_AWAY", f"{self._settings.mlflow_uri} has not answered"))
+        if self._aliases is None or time.monotonic() - self._answered_at > AWAY_SECONDS:
+            found.append(Trouble("MLFLOW_AWAY", "the registry does not answer; what was served goes on"))
         named = self._aliases or {}
         if self._aliases is not None and versions.CHAMPION not in named:
-            found.append(Trouble("NO_CHAMPION", f"{self._spec.name} has no champion; run {self._spec.name}_retrain"))
-        for role, version in sorted(named.items()):
-            if version in self._refused and self._wants(role):
-                found.append(self._refused[version][1])
+            found.append(Trouble("NO_CHAMPION", f"no version is champion; run {self._spec.name}_retrain"))
+        source = self._source()
+        for role in (versions.CHAMPION, versions.CHALLENGER):
+            refusal = self._refusals.get(named.get(role, "")) if self._wants(role) else None
+            if refusal is not None and refusal.source == source:
+                found.append(refusal.trouble)
+        if self.champion and self.challenger and not self.challenger.takes(self.champion, inputs=False):
+            detail = f"version {self.challenger.version} needs other columns than the champion and scores nothing"
+            found.append(Trouble("CHALLENGER_DIFFERS", detail))
         return found
 
     @property
@@ -83,75 +102,81 @@ class Follower:
 
     def resume(self) -> None:
         """Go on with the version that answered last, if its package is whole and fits; asks nobody."""
+        source = self._source()
         try:
             last = read_json(self._record)
             model = package.load(versions.folder(self._cache, self._spec.name, last["version"]))
             if model.manifest.model_sha256 != last["model_sha256"]:
                 raise PackageRefused(f"version {last['version']} is another model than the one that answered")
-            self.champion = self._ready(last["version"], model)
-        except FileDamaged:  # there is no record: nothing has answered yet
-            return
+            self._put(versions.CHAMPION, self._ready(last["version"], model), source)
+        except FileDamaged as none:  # nothing has answered from this home yet
+            log.info("%s: no version to go on with: %s", self._spec.name, none)
         except (*UNUSABLE, KeyError, TypeError) as problem:
             log.warning("%s: what answered last cannot go on: %s", self._spec.name, problem)
-            return
-        log.info("%s: version %s answers, as before", self._spec.name, self.champion.version)
-        self._swapped()
 
     def follow(self) -> None:
         """Ask the registry once, and change what answers if it says so. Raises what MLflow raises."""
         client = tracking.connect(self._settings.mlflow_uri)
         self._aliases = versions.aliases(client, self._spec.name)
-        self._asked = time.monotonic()
+        self._answered_at = time.monotonic()
         self._follow(client, versions.CHAMPION)
         self._follow(client, versions.CHALLENGER)
         if self.champion is None:
             self._fall_back(client)
-        self._asked = time.monotonic()
 
     def _follow(self, client: MlflowClient, role: str) -> None:
         named = (self._aliases or {}).get(role) if self._wants(role) else None
         present: Scorer | None = getattr(self, role)
-        if present is not None and present.version == named:
-            return
         if named is None:
-            if role == versions.CHALLENGER and present is not None:
-                self._put(role, None)
+            if role == versions.CHALLENGER:
+                self.challenger = None
             return  # a champion stays: nobody has said who should answer instead
-        if (made := self._try(client, named)) is not None:
-            self._put(role, made)
+        source = self._source()
+        if present is not None and present.version == named and self._made_of[role] == source:
+            return
+        if (made := self._try(client, named, source)) is not None:
+            self._put(role, made, source)
 
     def _wants(self, role: str) -> bool:
         return role == versions.CHAMPION or self._spec.serving.challenger != "off"
 
-    def _put(self, role: str, scorer: Scorer | None) -> None:
+    def _put(self, role: str, scorer: Scorer, source: Source) -> None:
         setattr(self, role, scorer)
-        log.info("%s: version %s is %s", self._spec.name, scorer.version if scorer else "none", role)
-        if role == versions.CHAMPION and scorer is not None:
+        self._made_of[role] = source
+        log.info("%s: version %s is the %s that is served", self._spec.name, scorer.version, role)
+        if role == versions.CHAMPION:
             self._spec = scorer.spec
             self._record.parent.mkdir(parents=True, exist_ok=True)
             last = {"version": scorer.version, "model_sha256": scorer.model.manifest.model_sha256}
             write_text(self._record, json.dumps(last))
-        self._swapped()
 
-    def _try(self, client: MlflowClient, version: str) -> Scorer | None:
+    def _try(self, client: MlflowClient, version: str, source: Source) -> Scorer | None:
         """The version ready to answer; None where it cannot, which is tried again after a while."""
-        again_at, before = self._refused.get(version, (0.0, None))
-        if time.monotonic() < again_at:
+        before = self._refusals.get(version)
+        if before is not None and before.source == source and time.monotonic() < before.again_at:
             return None
+        others = {other: refusal for other, refusal in self._refusals.items() if other != version}
         try:
             made = self._ready(version, self._fetch(client, version))
-        except (*UNUSABLE, MlflowException, OSError) as problem:
-            refused = isinstance(problem, UNUSABLE)
-            code = "VERSION_REFUSED" if refused else "VERSION_UNAVAILABLE"
-            code = "FEATURES_DIFFER" if isinstance(problem, FeaturesDiffer) else code
-            trouble = Trouble(code, f"version {version} cannot answer: {problem}")
-            if trouble != before:
-                log.error("%s: %s", self._spec.name, trouble.detail)
-            pause = REFUSED_SECONDS if refused else UNAVAILABLE_SECONDS
-            self._refused[version] = (time.monotonic() + pause, trouble)
+        except FeaturesDiffer as problem:
+            self._refusals = others | {version: self._refusal("FEATURES_DIFFER", version, source, problem, before)}
             return None
-        self._refused.pop(version, None)
+        except UNUSABLE as problem:
+            self._refusals = others | {version: self._refusal("VERSION_REFUSED", version, source, problem, before)}
+            return None
+        except (MlflowException, OSError) as problem:
+            self._refusals = others | {version: self._refusal("VERSION_UNAVAILABLE", version, source, problem, before)}
+            return None
+        self._refusals = others
         return made
+
+    def _refusal(self, code: str, version: str, source: Source, cause: Exception, before: Refusal | None) -> Refusal:
+        """Who asks from outside is told the kind of trouble, the log has the cause."""
+        if before is None or before.cause != str(cause):
+            log.error("%s: version %s cannot be served: %s", self._spec.name, version, cause)
+        pause = UNAVAILABLE_SECONDS if code == "VERSION_UNAVAILABLE" else REFUSED_SECONDS
+        trouble = Trouble(code, f"version {version} {TROUBLES[code]}; the log says more")
+        return Refusal(source, trouble, str(cause), time.monotonic() + pause)
 
     def _fetch(self, client: MlflowClient, version: str) -> LoadedModel:
         """The model that the registry means by ``version``, whatever an older copy of that name holds."""
@@ -165,18 +190,21 @@ class Follower:
         raise PackageRefused(f"the package of version {version} holds another model than was registered")
 
     def _ready(self, version: str, model: LoadedModel) -> Scorer:
-        """Of the spec as it is on the disk now: a retrain may have learned from another one than was read here."""
-        spec = specs.load(self._spec.folder / "spec.yaml")
+        """Of the spec as it is on the disk now: a retrain may have learned from another one than was read before."""
+        spec = specs.load(self._spec.folder / FILES[0])
         return Scorer.make(version, model, spec, self._cache)
+
+    def _source(self) -> Source:
+        """What tells one state of the use case's files from another: an edit of them is followed, too."""
+        stats = [path.stat() for name in FILES if (path := self._spec.folder / name).is_file()]
+        return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
 
     def _fall_back(self, client: MlflowClient) -> None:
         """Nothing answers and the champion cannot: let the one do so that was promoted before it and is whole."""
-        for version in self._earlier():
-            if (made := self._try(client, version)) is not None:
-                log.error("%s: version %s answers in place of the champion", self._spec.name, version)
-                self._put(versions.CHAMPION, made)
-                return
-
-    def _earlier(self) -> Iterator[str]:
+        source = self._source()
         past = promotions.history(connect(self._settings.state_url), self._spec.name)
-        yield from dict.fromkeys(one.version for one in past)
+        for version in dict.fromkeys(one.version for one in past):
+            if (made := self._try(client, version, source)) is not None:
+                log.error("%s: version %s is served in place of the champion", self._spec.name, version)
+                self._put(versions.CHAMPION, made, source)
+                return

@@ -55,7 +55,7 @@ class _Watched(Collector):
             "1 for each version that answers",
             labels=["use_case", "role", "version", "model_sha256"],
         )
-        for role, scorer in (("champion", service.champion), ("challenger", service.challenger)):
+        for role, scorer in (("champion", service.follower.champion), ("challenger", service.follower.challenger)):
             if scorer is not None:
                 about.add_metric([name, role, scorer.version, scorer.model.manifest.model_sha256], 1)
         yield about

@@ -7,8 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -53,6 +52,18 @@ class Fault:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class ProblemDocument:
+    """What a caller reads; ``errors`` are there where parts of the body are wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[Fault]
+
+
 class Problem(Exception):
     """Ends a request; ``code`` is one of ``PROBLEMS``, ``detail`` says how to mend it."""
 
@@ -62,13 +73,11 @@ class Problem(Exception):
         super().__init__(detail)
         self.code, self.detail = code, detail
         self.status, self.title = PROBLEMS[code]
-        self.faults, self.headers = tuple(faults), dict(headers or {})
+        self.faults, self.headers = list(faults), dict(headers or {})
 
-    def document(self) -> dict[str, Any]:
-        """What the caller reads."""
-        about = {"type": f"urn:modelops:{self.code}", "title": self.title, "status": self.status}
-        found = {"errors": [asdict(fault) for fault in self.faults[:MOST_FAULTS]]} if self.faults else {}
-        return {**about, "detail": self.detail, "code": self.code, **found}
+    def document(self) -> ProblemDocument:
+        type_ = f"urn:modelops:{self.code}"
+        return ProblemDocument(type_, self.title, self.status, self.detail, self.code, self.faults[:MOST_FAULTS])
 
     def response(self) -> Response:
         return Response(to_json(self.document()), self.status, self.headers, MEDIA_TYPE)

@@ -2,92 +2,151 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 
-from include.serving import invocations
+from include.serving import answers, document, feedback, invocations, schema
+from include.serving.document import answer, body
+from include.serving.feedback import FeedbackRefused
 from include.serving.limits import Limits
-from include.serving.problems import Fault, Problem, invalid
+from include.serving.problems import Fault, Problem, invalid, pointer
 from include.serving.rows import shown
-from include.serving.service import Service, as_json
+from include.serving.scorer import Scorer
+from include.serving.service import Service
 
 JSON = "application/json"
+PREDICT = TypeAdapter(schema.predict_type(Any))
+EXPLAIN = TypeAdapter(schema.explain_type(Any))
+LOOK_UP = TypeAdapter(schema.look_up_type())
+FEEDBACK = TypeAdapter(schema.feedback_type(dict[str, Any]))
 
 
 def use_case_app(service: Service, mlflow_version: str) -> FastAPI:
     """The API of one use case, to be served at the root or below its name."""
     spec = service.spec
-    app = FastAPI(title=spec.title, description=spec.description, docs_url=None, redoc_url=None)
+    # The pages that would show the document load scripts from the network.
+    app = FastAPI(title=spec.title, description=spec.description, version="1", docs_url=None, redoc_url=None)
     app.add_middleware(Limits, service=service)
     app.add_exception_handler(HTTPException, _no_route)
+    app.openapi = lambda: document.compose(app, service.spec)  # type: ignore[method-assign]
     _add_probes(app, service, mlflow_version)
     _add_scoring(app, service)
+    _add_explanations(app, service)
+    _add_feedback(app, service)
     return app
 
 
 def _add_probes(app: FastAPI, service: Service, mlflow_version: str) -> None:
-    @app.get("/health")
+    @app.get("/health", responses=answer(answers.Alive, "it does"))
     async def health() -> Response:
         """Whether the process lives."""
-        return _json({"status": "alive"})
+        return _json(answers.Alive())
 
-    @app.get("/ready")
+    @app.get("/ready", responses=answer(answers.Ready, "there is"))
     async def ready() -> Response:
         """Whether there is a model that answers, and what is not as it should be."""
-        scorer = service.scorer()
-        troubles = [{"code": one.code, "detail": one.detail} for one in service.follower.troubles]
-        found = {"status": "ready", "model_version": scorer.version, "is_current": service.follower.is_current}
-        return _json(found | {"troubles": troubles})
+        version, follower = service.scorer().version, service.follower
+        return _json(answers.Ready(version, follower.is_current, follower.troubles))
 
-    @app.get("/ping")
+    @app.get("/ping", responses=answer(None, "there is"))
     async def ping() -> Response:
-        """MLflow's way to ask whether there is a model that answers."""
+        """Whether there is a model that answers, as MLflow's clients ask it."""
         service.scorer()
-        return Response("\n", media_type=JSON)
+        return Response(status_code=200)
 
-    @app.get("/version")
+    @app.get("/version", responses=answer(str, "such as 3.17.2"), response_class=PlainTextResponse)
     async def version() -> Response:
         """The version of MLflow whose protocol this is."""
-        return Response(mlflow_version, media_type=JSON)
+        return PlainTextResponse(mlflow_version)
 
-    @app.get("/metrics")
+    @app.get("/metrics", responses=answer(str, "in Prometheus' text format"), response_class=PlainTextResponse)
     async def metrics() -> Response:
-        """Figures for Prometheus."""
+        """What was counted and measured since the start."""
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/v1/model", responses=answer(answers.Model, "the version"))
+    async def model() -> Response:
+        """Which version answers, what it was made of and how good it was."""
+        return _json(_about(service.scorer(), service))
 
 
 def _add_scoring(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/predict")
+    @app.post("/v1/predict", responses=answer(answers.Predictions, "kept"), openapi_extra=body("PredictRequest"))
     async def predict(request: Request) -> Response:
         """Score one row or many; each answer is kept before it is given."""
         scorer = service.scorer()
-        body = await _body(request)
-        if not isinstance(body, dict) or not isinstance(body.get("rows"), list):
-            raise invalid([Fault("", "BAD_VALUE", f"expected an object with 'rows', an array; found {shown(body)}")])
-        given = _few(service, body["rows"])
+        asked = await _read(request, PREDICT)
+        with_reasons = asked.get("reasons", False)
+        given = _few(asked["rows"], "/rows", scorer, with_reasons)
         rows = scorer.contract.rows(given, datetime.now(UTC), "rows")
-        predictions = await service.predict(scorer, rows, request.scope["modelops.began"])
-        return _json({"predictions": as_json(predictions)})
+        found = await service.predict(scorer, rows, _began(request), with_reasons=with_reasons)
+        return _json(answers.Predictions(found))
 
-    @app.post("/invocations")
+    @app.post(
+        "/v1/customers/{id}/predict",
+        responses=answer(answers.LookedUp, "kept"),
+        openapi_extra=body("LookUpRequest"),
+    )
+    async def look_up(id: str, request: Request) -> Response:
+        """Score the newest published row of an id."""
+        scorer = service.scorer()
+        asked = await _read(request, LOOK_UP)
+        row, observed = service.customers.newest(id)
+        rows = scorer.contract.rows([row], datetime.now(UTC), "row")
+        (found,) = await service.predict(
+            scorer, rows, _began(request), with_reasons=asked.get("reasons", False), observed=observed
+        )
+        return _json(answers.LookedUp(found, observed.isoformat()))
+
+    @app.post("/invocations", responses=answer(answers.Invocations, "kept"), openapi_extra=body("InvocationsRequest"))
     async def invoke(request: Request) -> Response:
         """Score rows as MLflow's clients send them: in the spec's columns, or as the registered model's inputs."""
         scorer = service.scorer()
-        key, given = invocations.rows_of(await _body(request))
-        given, at = _few(service, given), datetime.now(UTC)
-        inputs = scorer.contract.are_inputs(invocations.names_of(given))
-        rows = scorer.contract.inputs(given, key) if inputs else scorer.contract.rows(given, at, key)
-        found = await service.predict(scorer, rows, request.scope["modelops.began"], inputs=inputs)
-        ids = [one.prediction_id for one in found]
-        return _json({"predictions": [one.score for one in found], "prediction_ids": ids})
+        key, given = invocations.rows_of(await _parsed(request))
+        _few(given, pointer(key), scorer)
+        if are_inputs := scorer.contract.are_inputs(invocations.names_of(given)):
+            rows = scorer.contract.inputs(given, key)
+        else:
+            rows = scorer.contract.rows(given, datetime.now(UTC), key)
+        found = await service.predict(scorer, rows, _began(request), are_inputs=are_inputs)
+        return _json(answers.Invocations([one.score for one in found], [one.prediction_id for one in found]))
 
 
-async def _body(request: Request) -> Any:
+def _add_explanations(app: FastAPI, service: Service) -> None:
+    @app.post("/v1/explain", responses=answer(answers.Explanation, "not kept"), openapi_extra=body("ExplainRequest"))
+    async def explain(request: Request) -> Response:
+        """Why a row would get the score that it would get; nothing is decided, and nothing kept."""
+        scorer = service.scorer()
+        asked = await _read(request, EXPLAIN)
+        (row,) = scorer.contract.rows([asked["row"]], datetime.now(UTC), "row")
+        return _json(await service.explain(scorer, row))
+
+
+def _add_feedback(app: FastAPI, service: Service) -> None:
+    @app.post("/v1/feedback", responses=answer(answers.Taken, "kept"), openapi_extra=body("FeedbackRequest"))
+    async def take(request: Request) -> Response:
+        """Take labels that have become known: all of a request, or none."""
+        asked = await _read(request, FEEDBACK)
+        given = _few(asked["labels"], "/labels", service)
+        try:
+            labels = feedback.check(given, service.spec, datetime.now(UTC))
+        except FeedbackRefused as refusal:
+            faults = [Fault(pointer("labels", one.place), one.code, one.message) for one in refusal.faults]
+            raise invalid(faults) from refusal
+        await service.take(labels)
+        return _json(answers.Taken(len(labels)))
+
+
+async def _parsed(request: Request) -> Any:
+    """The body, which has to be JSON. Raises ``Problem``."""
     kind, _, rest = request.headers.get("content-type", "").partition(";")
     if kind.strip().lower() != JSON or rest.strip().lower() not in ("", "charset=utf-8"):
         raise Problem("WRONG_TYPE", f"expected Content-Type: {JSON}; found {kind[:80]!r}")
@@ -97,13 +156,61 @@ async def _body(request: Request) -> Any:
         raise Problem("NOT_JSON", f"{error}; NaN and Infinity are not JSON, a missing value is null") from error
 
 
-def _few(service: Service, rows: list[Any]) -> list[Any]:
-    most = service.spec.serving.maximum_rows
+async def _read(request: Request, envelope: TypeAdapter[Any]) -> Any:
+    """The body, as far as ``envelope`` knows it. Raises ``Problem``."""
+    content = await _parsed(request)
+    try:
+        return envelope.validate_python(content)
+    except ValidationError as error:
+        faults = [_fault(found) for found in error.errors(include_url=False, include_context=False)]
+        raise invalid(faults) from error
+
+
+def _fault(found: Mapping[str, Any]) -> Fault:
+    where = pointer(*found["loc"])
+    match found["type"]:
+        case "missing":
+            return Fault(where, "MISSING_FIELD", "is missing")
+        case "extra_forbidden":
+            return Fault(where, "UNKNOWN_FIELD", "there is no such field; take it out")
+        case _:
+            return Fault(where, "BAD_VALUE", f"{found['msg']}; found {shown(found['input'])}")
+
+
+def _few(rows: Sequence[Any], where: str, scorer: Scorer | Service, with_reasons: bool = False) -> Sequence[Any]:
+    """``rows``, unless there are none or too many."""
+    rules = scorer.spec.serving
+    most = rules.maximum_explained_rows if with_reasons else rules.maximum_rows
     if len(rows) > most:
-        raise Problem("TOO_MANY_ROWS", f"{len(rows):,} rows, at most {most:,} at a time; send several requests")
+        what = "with reasons " if with_reasons else ""
+        raise Problem(
+            "TOO_MANY_ROWS", f"{where}: {len(rows):,}, at most {most:,} {what}at a time; send several requests"
+        )
     if not rows:
-        raise invalid([Fault("/rows", "NO_ROWS", "expected at least one row")])
+        raise invalid([Fault(where, "NO_ROWS", "expected at least one")])
     return rows
+
+
+def _about(scorer: Scorer, service: Service) -> answers.Model:
+    manifest = scorer.model.manifest
+    return answers.Model(
+        use_case=service.name,
+        version=scorer.version,
+        is_current=service.follower.is_current,
+        candidate=manifest.candidate,
+        kind=manifest.kind,
+        model_sha256=manifest.model_sha256,
+        fingerprint=manifest.fingerprint,
+        feature_version=manifest.feature_version,
+        trained_from=manifest.trained_from,
+        trained_until=manifest.trained_until,
+        scoring="compiled" if scorer.model.compiled else "scikit-learn",
+        threshold=scorer.spec.decision.threshold,
+        thresholds=manifest.thresholds.groups if manifest.thresholds else None,
+        inputs=manifest.feature_types,
+        metrics=dict(scorer.metrics),
+        troubles=service.follower.troubles,
+    )
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
@@ -117,3 +224,8 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 def _json(content: Any) -> Response:
     return Response(to_json(content), media_type=JSON)
+
+
+def _began(request: Request) -> float:
+    began: float = request.scope["modelops.began"]
+    return began

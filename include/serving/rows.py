@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from include.features.build import MISSING, Columns, Function, derive
 from include.serving import schema
@@ -102,7 +102,7 @@ class _Kind:
     """One way to write a row: its fields, and what each of them expects."""
 
     def __init__(self, row_type: Any, expected: Mapping[str, str]) -> None:
-        self._validate = schema.adapter(row_type).validator.validate_python
+        self._validate = TypeAdapter(row_type).validator.validate_python
         self._expected = expected
         self.required = frozenset(row_type.__required_keys__)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict
 
 from include.data.contract import EXACT
@@ -50,8 +50,57 @@ def inputs_type(spec: UseCase) -> Any:
     return _typed_dict("Inputs", fields)
 
 
-def adapter(type_: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(type_)
+def predict_type(row: Any, most: int | None = None) -> Any:
+    """The body of ``/v1/predict``; of ``Any`` as a row the envelope alone."""
+    rows = Annotated[list[row], Field(min_length=1, max_length=most, description="one or many")]
+    reasons = Annotated[bool, Field(description="whether to say why each score is what it is")]
+    return _typed_dict("PredictRequest", {"rows": rows, "reasons": NotRequired[reasons]})
+
+
+def explain_type(row: Any) -> Any:
+    """The body of ``/v1/explain``."""
+    return _typed_dict("ExplainRequest", {"row": row})
+
+
+def look_up_type() -> Any:
+    """The body of ``/v1/customers/{id}/predict``."""
+    reasons = Annotated[bool, Field(description="whether to say why the score is what it is")]
+    return _typed_dict("LookUpRequest", {"reasons": NotRequired[reasons]})
+
+
+def feedback_type(label: Any, most: int | None = None) -> Any:
+    """The body of ``/v1/feedback``."""
+    labels = Annotated[list[label], Field(min_length=1, max_length=most, description="one or many")]
+    return _typed_dict("FeedbackRequest", {"labels": labels})
+
+
+def label_type(spec: UseCase) -> Any:
+    """A label of one event, which is named in one of two ways; ``feedback.check`` says what is wrong with another."""
+    target = spec.target
+    label: Any = Annotated[Literal[target.positive, target.negative], Field(description=target.description)]
+    moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="with its offset")]
+    about = {"label": label, "known_at": NotRequired[moment]}
+    id_ = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=NO_BLANK)]
+    entity = Annotated[id_, Field(description=f"{spec.id} of the row")]
+    by_day = {"entity": entity, "observed_at": Annotated[moment, Field(description="or the day of the observation")]}
+    by_id = {"prediction_id": Annotated[id_, Field(description="as a prediction was answered with")]}
+    return _typed_dict("LabelOfPrediction", by_id | about) | _typed_dict("LabelOfDay", by_day | about)
+
+
+def invocations_type(row: Any, inputs: Any, most: int) -> Any:
+    """The body of ``/invocations``: MLflow's four ways to write rows, in columns of the spec or as model inputs."""
+    several = Field(min_length=1, max_length=most)
+    rows = Annotated[list[row], several] | Annotated[list[inputs], several]
+    data = Annotated[list[list[Any]], several]
+    split = _typed_dict("Split", {"columns": list[str], "data": data, "index": NotRequired[list[Any]]})
+    params = {"params": NotRequired[None]}
+    columns = dict[str, Annotated[list[Any], several]]
+    return (
+        _typed_dict("DataframeRecords", {"dataframe_records": rows} | params)
+        | _typed_dict("DataframeSplit", {"dataframe_split": split} | params)
+        | _typed_dict("Instances", {"instances": rows} | params)
+        | _typed_dict("InputColumns", {"inputs": Annotated[columns, Field(min_length=1)] | rows} | params)
+    )
 
 
 def expected(column: Column) -> str:

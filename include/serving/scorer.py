@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from include.evaluation.slices import grouping
 from include.evaluation.thresholds import Thresholds
+from include.explanation.report import BACKGROUND, FOLDER
+from include.explanation.single import background_of
 from include.features.build import Columns, FeatureError, Function, feature_version, load_functions
 from include.files import read_json
 from include.registry import versions
@@ -51,7 +51,10 @@ class Scorer:
     contract: Contract
     functions: Mapping[str, Function]
     learned: Mapping[str, frozenset[str]]
-    package: Path
+    background: pd.DataFrame | None
+    """Of explanations; None for a package without one."""
+    metrics: Mapping[str, float | int | None]
+    """Of the hold-out that it was promoted with; none for a package without a verdict."""
 
     @classmethod
     def make(cls, version: str, model: LoadedModel, spec: UseCase, cache: Path) -> Scorer:
@@ -61,20 +64,28 @@ class Scorer:
                 f"version {version} was trained with other features than {spec.folder} has now; put those back, or "
                 f"run {spec.name}_retrain"
             )
-        learned = learned_categories(model.pipeline[PREPARE])
         package = versions.folder(cache, spec.name, version)
-        return cls(version, model, spec, Contract(spec), load_functions(spec), learned, package)
+        return cls(
+            version,
+            model,
+            spec,
+            Contract(spec),
+            load_functions(spec),
+            learned_categories(model.pipeline[PREPARE]),
+            background_of(package, model) if (package / FOLDER / BACKGROUND).is_file() else None,
+            read_json(package / VERDICT)["metrics"]["challenger"] if (package / VERDICT).is_file() else {},
+        )
 
     @property
     def is_quick(self) -> bool:
         """Whether a few scores take less than it takes to hand them to another thread."""
         return self.model.compiled is not None
 
-    @cached_property
-    def verdict(self) -> Mapping[str, Any]:
-        """What the gate said of it; empty for a package of before there were verdicts in it."""
-        path = self.package / VERDICT
-        return read_json(path) if VERDICT in self.model.manifest.files else {}
+    def takes(self, other: Scorer, *, inputs: bool) -> bool:
+        """Whether rows that were checked for ``other`` fit this one as well; ``inputs``: rows of model inputs."""
+        if inputs:
+            return self.spec.feature_types == other.spec.feature_types
+        return self.spec.columns == other.spec.columns and self.spec.observed_at == other.spec.observed_at
 
     def features(self, rows: Sequence[Row]) -> Columns:
         """Model inputs of checked rows. Raises ``Problem`` when a feature has none for a row."""

@@ -5,37 +5,35 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
+from include.features.build import Columns
 from include.serving import capture, feedback
+from include.serving.answers import Explanation, Prediction, Reasons
 from include.serving.background import Repeated
 from include.serving.capture import Capture, Captured, CaptureFull, Role
-from include.serving.feedback import FeedbackLog
+from include.serving.customers import REFRESH_SECONDS, Customers
+from include.serving.explainer import Explainer
+from include.serving.feedback import Feedback, FeedbackLog
 from include.serving.follower import POLL_SECONDS, Follower
 from include.serving.keys import Keys
 from include.serving.metrics import Metrics
 from include.serving.problems import Problem
 from include.serving.rows import Row
 from include.serving.scorer import Scored, Scorer
+from include.serving.shadow import Answered, Shadow
 from include.settings import Settings
 from include.spec import UseCase
 
 FEW_ROWS = 50
 """So many rows are scored at once; more of them in another thread, so that others need not wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a caller is told of one row; ``unknown`` are the categories whose value the model did not learn."""
-
-    prediction_id: str
-    model_version: str
-    score: float
-    decision: bool
-    unknown: list[str]
+SHADOW_SECONDS = 2.0
+"""What the shadow has left when the process is asked to end."""
+CHAMPION: Role = "champion"
+CHALLENGER: Role = "challenger"
+SHADOW: Role = "shadow"
 
 
 class Service:
@@ -45,29 +43,26 @@ class Service:
         self.name, self.keys, self.metrics = spec.name, keys, metrics
         self._first_spec = spec
         self.follower = Follower(settings, spec)
+        self.customers = Customers(settings, spec)
         self.capture = Capture(capture.folder_of(settings, spec.name), spec.capture)
-        self.feedback = FeedbackLog(feedback.folder_of(settings, spec.name), spec.capture)
-        self._background = [Repeated(self.follower.follow, POLL_SECONDS, f"{spec.name}: follow the registry")]
+        self._feedback = FeedbackLog(feedback.folder_of(settings, spec.name), spec.capture)
+        self._explainer, self._shadow = Explainer(), Shadow(self._score_in_the_shadow)
+        self._background = [
+            Repeated(self.follower.follow, POLL_SECONDS, f"{spec.name}: follow the registry"),
+            Repeated(self.customers.refresh, REFRESH_SECONDS, f"{spec.name}: read what is published"),
+        ]
         self._kept = self._not_kept = 0
         metrics.watch(self)
 
     @property
-    def champion(self) -> Scorer | None:
-        return self.follower.champion
-
-    @property
-    def challenger(self) -> Scorer | None:
-        return self.follower.challenger
-
-    @property
     def spec(self) -> UseCase:
         """As the version that answers was loaded with; as it was at the start while there is none."""
-        return self.champion.spec if self.champion else self._first_spec
+        return self.follower.champion.spec if self.follower.champion else self._first_spec
 
     def scorer(self) -> Scorer:
         """What answers now; raises ``Problem`` (``NO_MODEL``). A request asks once, so that it sees one version."""
         if (found := self.follower.champion) is None:
-            why = "; ".join(trouble.detail for trouble in self.follower.troubles) or "it is being loaded"
+            why = "; ".join(f"{one.code}: {one.detail}" for one in self.follower.troubles) or "it is being loaded"
             raise Problem("NO_MODEL", why, headers={"Retry-After": "5"})
         return found
 
@@ -78,25 +73,85 @@ class Service:
 
     async def stop(self) -> None:
         """Requests have ended: what was acknowledged goes to the disk."""
-        for work in self._background:
-            await asyncio.to_thread(work.stop)
+        await self._shadow.close(SHADOW_SECONDS)
+        self._explainer.close()
+        await asyncio.gather(*(asyncio.to_thread(work.stop) for work in self._background))
+        self.customers.close()
         self.capture.close()
-        self.feedback.close()
+        self._feedback.close()
 
     async def predict(
-        self, scorer: Scorer, rows: Sequence[Row], began: float, *, inputs: bool = False
+        self,
+        champion: Scorer,
+        rows: Sequence[Row],
+        began: float,
+        *,
+        are_inputs: bool = False,
+        with_reasons: bool = False,
+        observed: datetime | None = None,
     ) -> list[Prediction]:
-        """Score checked rows and keep the answers; ``inputs`` says that they are model inputs. Raises ``Problem``."""
+        """Score rows that ``champion`` has checked, keep the answers, and only then give them. Raises ``Problem``.
+
+        ``are_inputs``: they are rows of model inputs. ``observed`` is when they were observed, if they do not say so.
+        """
         at, ids = datetime.now(UTC), [uuid.uuid4().hex for _ in rows]
-        if len(rows) <= FEW_ROWS and scorer.is_quick:
-            scored = _score(scorer, rows, inputs)
-        else:
-            scored = await asyncio.to_thread(_score, scorer, rows, inputs)
-        latency = (time.perf_counter() - began) * 1000
-        await self._keep(_records(scorer, "champion", rows, ids, at, scored, latency))
-        self._count(scored)
-        of_rows = zip(ids, scored.scores, scored.decisions, scored.unseen, strict=True)
-        return [Prediction(id_, scorer.version, score, act, unseen) for id_, score, act, unseen in of_rows]
+        found: dict[int, Prediction] = {}
+        records: list[Captured] = []
+        for role, scorer, places in self._parts(champion, rows, ids, are_inputs):
+            own = [rows[place] for place in places]
+            features, scored = await _beside(own, scorer, are_inputs)
+            reasons = await self._explainer.reasons(scorer, features) if with_reasons else [None] * len(own)
+            latency = (time.perf_counter() - began) * 1000
+            own_ids = [ids[place] for place in places]
+            records += _records(scorer, role, own, own_ids, at, scored, latency, observed)
+            found |= zip(places, _predictions(scorer, own_ids, scored, reasons), strict=True)
+            self._count(role, scored)
+        await self._keep(records)
+        if champion.spec.serving.challenger == SHADOW and self.follower.challenger is not None:
+            self._shadow.offer([Answered(id_, row, are_inputs) for id_, row in zip(ids, rows, strict=True)])
+        return [found[place] for place in range(len(rows))]
+
+    async def explain(self, scorer: Scorer, row: Row) -> Explanation:
+        """Why the row would get its score. Raises ``Problem``."""
+        features, scored = await _beside([row], scorer, False)
+        (reasons,) = await self._explainer.reasons(scorer, features)
+        return Explanation(scorer.version, scored.scores[0], reasons)
+
+    async def take(self, labels: Sequence[Feedback]) -> None:
+        """Keep labels. Raises ``Problem``."""
+        try:
+            await self._feedback.write(labels)
+        except (CaptureFull, OSError) as problem:
+            raise Problem("NOT_KEPT", str(problem), headers={"Retry-After": "30"}) from problem
+        self.metrics.labels.labels(self.name).inc(len(labels))
+
+    def _parts(
+        self, champion: Scorer, rows: Sequence[Row], ids: Sequence[str], are_inputs: bool
+    ) -> list[tuple[Role, Scorer, Sequence[int]]]:
+        """Who answers which rows, by their places: a canary always the same customers, whatever process asks."""
+        challenger, rules = self.follower.challenger, champion.spec.serving
+        if rules.challenger != "canary" or challenger is None or not challenger.takes(champion, inputs=are_inputs):
+            return [(CHAMPION, champion, range(len(rows)))]
+        known_by = champion.spec.id
+        drawn = [_is_drawn(row.get(known_by) or id_, rules.share) for row, id_ in zip(rows, ids, strict=True)]
+        parts: list[tuple[Role, Scorer, Sequence[int]]] = [
+            (CHAMPION, champion, [place for place, one in enumerate(drawn) if not one]),
+            (CHALLENGER, challenger, [place for place, one in enumerate(drawn) if one]),
+        ]
+        return [part for part in parts if part[2]]
+
+    async def _score_in_the_shadow(self, answered: Sequence[Answered]) -> None:
+        champion, challenger = self.follower.champion, self.follower.challenger
+        are_inputs = answered[0].are_inputs
+        if champion is None or challenger is None or not challenger.takes(champion, inputs=are_inputs):
+            return  # it has gone, or become champion, since the rows were answered
+        at, began = datetime.now(UTC), time.perf_counter()
+        rows = [one.row for one in answered]
+        _, scored = await asyncio.to_thread(_score, challenger, rows, are_inputs)
+        latency = (time.perf_counter() - began) * 1000 / len(rows)
+        ids = [one.prediction_id for one in answered]
+        await self.capture.write(_records(challenger, SHADOW, rows, ids, at, scored, latency, None))
+        self._count(SHADOW, scored)
 
     async def _keep(self, records: list[Captured]) -> None:
         try:
@@ -106,8 +161,10 @@ class Service:
             raise Problem("NOT_KEPT", str(problem), headers={"Retry-After": "30"}) from problem
         self._kept += len(records)
 
-    def _count(self, scored: Scored) -> None:
-        self.metrics.rows.labels(self.name, "champion").inc(len(scored.scores))
+    def _count(self, role: Role, scored: Scored) -> None:
+        self.metrics.rows.labels(self.name, role).inc(len(scored.scores))
+        if role == SHADOW:
+            return
         for names in filter(None, scored.unseen):
             for name in names:
                 self.metrics.unseen.labels(self.name, name).inc()
@@ -123,26 +180,48 @@ class Service:
     def counted(self) -> Iterator[tuple[str, str, float]]:
         """Further counts: name, what it is, value."""
         left_out = self.capture.not_captured
-        yield "captured_rows", "Answers that were kept", self._kept - left_out
-        yield "not_captured_rows", "Answers that the sampling left out", left_out
+        yield "kept_rows", "Answers that went to the capture", self._kept
+        yield "not_captured_rows", "Rows that the sampling of the capture left out", left_out
         yield "refused_rows", "Answers that could not be kept, and so were not given", self._not_kept
         yield "capture_sync_failures", "Syncs that the disk refused", self.capture.sync_failures
+        yield "shadow_dropped_rows", "Rows that the challenger did not score in the shadow", self._shadow.dropped
 
 
-def _score(scorer: Scorer, rows: Sequence[Row], inputs: bool) -> Scored:
-    features = scorer.contract.given_features(rows) if inputs else scorer.features(rows)
-    return scorer.score(features, rows)
+async def _beside(rows: Sequence[Row], scorer: Scorer, are_inputs: bool) -> tuple[Columns, Scored]:
+    """Score a few rows here, and many in another thread."""
+    if len(rows) <= FEW_ROWS and scorer.is_quick:
+        return _score(scorer, rows, are_inputs)
+    return await asyncio.to_thread(_score, scorer, rows, are_inputs)
+
+
+def _score(scorer: Scorer, rows: Sequence[Row], are_inputs: bool) -> tuple[Columns, Scored]:
+    features = scorer.contract.given_features(rows) if are_inputs else scorer.features(rows)
+    return features, scorer.score(features, rows)
 
 
 def _records(
-    scorer: Scorer, role: Role, rows: Sequence[Row], ids: Sequence[str], at: datetime, scored: Scored, latency: float
+    scorer: Scorer,
+    role: Role,
+    rows: Sequence[Row],
+    ids: Sequence[str],
+    at: datetime,
+    scored: Scored,
+    latency: float,
+    observed: datetime | None,
 ) -> list[Captured]:
-    key = scorer.spec.id
+    key, version = scorer.spec.id, scorer.version
     return [
-        Captured(id_, at, scorer.version, role, row.get(key), row, score, decision, latency)
+        Captured(id_, at, version, role, row.get(key), row, score, decision, latency, observed)
         for id_, row, score, decision in zip(ids, rows, scored.scores, scored.decisions, strict=True)
     ]
 
 
-def as_json(predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
-    return [{name: getattr(one, name) for name in Prediction.__slots__} for one in predictions]
+def _predictions(
+    scorer: Scorer, ids: Sequence[str], scored: Scored, reasons: Sequence[Reasons | None]
+) -> list[Prediction]:
+    of_rows = zip(ids, scored.scores, scored.decisions, scored.unseen, reasons, strict=True)
+    return [Prediction(id_, scorer.version, score, act, unseen, why) for id_, score, act, unseen, why in of_rows]
+
+
+def _is_drawn(key: str, share: float) -> bool:
+    return zlib.crc32(key.encode()) < share * 2**32

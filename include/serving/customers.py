@@ -1,0 +1,131 @@
+"""The newest published row of each id, to be looked up in microseconds: the online side of the published tables.
+
+A SQLite file below the home holds them; it is made of the tables, and may be removed. A publication that is new is read
+in small pieces, beside the event loop, and becomes visible in one act; after the first time only what is new is read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+from include.data import tables
+from include.data.window import AS_OF, OBSERVED
+from include.serving.problems import Problem
+from include.settings import Settings
+from include.spec import UseCase
+from include.state import publications
+from include.state.database import connect
+from include.state.publications import Publication
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 5.0
+PIECE_ROWS = 1000
+TABLE, FILE = "customers", "customers.db"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS rows (id TEXT PRIMARY KEY, observed_at TEXT, as_of TEXT, run_id TEXT, row TEXT);
+CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER, as_of TEXT, columns TEXT);
+"""
+# The newest observation counts, and of two of the same moment the one that was published later.
+UPSERT = """
+INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+  observed_at = excluded.observed_at, as_of = excluded.as_of, run_id = excluded.run_id, row = excluded.row
+WHERE (excluded.observed_at, excluded.as_of, excluded.run_id) >= (rows.observed_at, rows.as_of, rows.run_id)
+"""
+
+FIND = "SELECT row, observed_at FROM state LEFT JOIN rows ON id = ?"
+
+
+class Customers:
+    """``refresh`` is called from one thread, ``newest`` from the event loop."""
+
+    def __init__(self, settings: Settings, spec: UseCase) -> None:
+        self._settings, self._spec = settings, spec
+        self._path = settings.home / "serving" / spec.name / FILE
+        self._reader: sqlite3.Connection | None = None
+
+    def newest(self, key: str) -> tuple[dict[str, Any], datetime]:
+        """The newest row of the id in the spec's columns, and when it was observed (UTC).
+
+        Raises ``Problem``: ``NO_ROWS`` before anything is read, ``NO_SUCH_ROW`` for an id without a row.
+        """
+        found = self._find(key)
+        if found is None:
+            raise Problem("NO_ROWS", "nothing that is published has been read yet", headers={"Retry-After": "5"})
+        row, observed = found
+        if row is None:
+            raise Problem("NO_SUCH_ROW", f"no published row of {self._spec.name} has {self._spec.id} {key[:80]!r}")
+        return json.loads(row), datetime.fromisoformat(observed)
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+    def refresh(self) -> None:
+        """Read what was published since the last time. Raises what the databases and the table's store raise."""
+        publication = publications.latest(connect(self._settings.state_url), self._spec.name, "data")
+        if publication is None or TABLE not in publication.versions:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with closing(sqlite3.connect(self._path, isolation_level=None)) as writer:
+                self._bring_up_to(publication, writer)
+        except sqlite3.DatabaseError as error:
+            if type(error) is sqlite3.DatabaseError:  # the file is damaged, and can be made again
+                for path in self._path.parent.glob(f"{FILE}*"):
+                    path.unlink()
+            raise
+
+    def _find(self, key: str) -> tuple[str | None, str] | None:
+        try:
+            if self._reader is None:
+                self._reader = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
+            found: tuple[str | None, str] | None = self._reader.execute(FIND, (key,)).fetchone()
+        except sqlite3.Error as error:
+            self.close()
+            self._reader = None
+            if not self._path.exists():
+                return None
+            raise Problem("NO_ROWS", f"{self._path}: {error}", headers={"Retry-After": "5"}) from error
+        return found
+
+    def _bring_up_to(self, publication: Publication, writer: sqlite3.Connection) -> None:
+        version, columns = publication.versions[TABLE], json.dumps(sorted(self._spec.columns))
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.executescript(SCHEMA)
+        state = writer.execute("SELECT version, as_of, columns FROM state").fetchone()
+        if state is not None and state[0] == version and state[2] == columns:
+            return
+        began, count = time.monotonic(), 0
+        writer.execute("BEGIN IMMEDIATE")
+        if state is not None and (state[0] > version or state[2] != columns):
+            writer.execute("DELETE FROM rows")
+            state = None
+        for piece in self._pieces(version, state[1] if state else None):
+            writer.executemany(UPSERT, piece)
+            count += len(piece)
+        writer.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?)", (version, publication.as_of, columns))
+        writer.execute("COMMIT")
+        log.info("%s: %d row(s) of %s@%d in %.1f s", self._path, count, TABLE, version, time.monotonic() - began)
+
+    def _pieces(self, version: int, since: str | None) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows published from the ``as_of`` ``since`` on, as the file holds them; half of the time is for others."""
+        uri = tables.table_uri(self._settings.lake_uri, self._spec.name, TABLE)
+        names = [*self._spec.columns, OBSERVED, AS_OF, "run_id"]
+        filters = [(AS_OF, ">=", since)] if since else None
+        for batch in tables.batches(uri, version, columns=names, filters=filters, rows=PIECE_ROWS):
+            began = time.monotonic()
+            yield [self._entry(row) for row in batch.to_pylist()]
+            time.sleep(time.monotonic() - began)
+
+    def _entry(self, row: dict[str, Any]) -> tuple[Any, ...]:
+        observed, as_of, run_id = (row.pop(name) for name in (OBSERVED, AS_OF, "run_id"))
+        text = json.dumps({name: None if value != value else value for name, value in row.items()})
+        return row[self._spec.id], observed.isoformat(timespec="microseconds"), as_of, run_id, text
