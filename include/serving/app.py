@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
+from typing import Any
 
-from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include.serving.background import Repeated
 from include.serving.keys import REFRESH_SECONDS, Keys
@@ -19,24 +20,34 @@ from include.settings import Settings, SettingsError
 from include.spec import discover
 
 
-def make_app(settings: Settings) -> Starlette:
+def make_app(settings: Settings) -> ASGIApp:
     """Serve the use cases of ``settings``. Raises ``SpecError``, and ``SettingsError`` where there is none."""
     specs = discover(settings.use_case_folders)
     if not specs:
         raise SettingsError(f"MODELOPS_USE_CASES: no use case in {', '.join(map(str, settings.use_case_folders))}")
     keys, metrics = Keys(settings), Metrics()
     services = {name: Service(settings, spec, keys, metrics) for name, spec in specs.items()}
-    apps = {name: use_case_app(service, version("mlflow")) for name, service in services.items()}
-    default = settings.api_use_case if settings.api_use_case in apps else next(iter(apps))
+    apps: dict[str, ASGIApp] = {n: use_case_app(service, version("mlflow")) for n, service in services.items()}
+    default = apps[settings.api_use_case if settings.api_use_case in apps else next(iter(apps))]
     reading = Repeated(keys.refresh, REFRESH_SECONDS, "read the keys")
 
     @contextlib.asynccontextmanager
-    async def running(_: Starlette) -> AsyncIterator[None]:
+    async def running(_: Any) -> AsyncIterator[None]:
         reading.start()
         await asyncio.gather(*(service.start() for service in services.values()))
         yield
         await asyncio.gather(*(service.stop() for service in services.values()))
         await asyncio.to_thread(reading.stop)
 
-    mounts = [Mount(f"/{name}", app) for name, app in apps.items()]
-    return Starlette(routes=[*mounts, Mount("/", apps[default])], lifespan=running)
+    lifespan = Router(lifespan=running)
+
+    # Starlette's own mounts are patterns, and no pattern fits all that a path may hold.
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan(scope, receive, send)
+            return
+        first = scope["path"].split("/", 2)[1] if scope["path"].startswith("/") else ""
+        below = {"root_path": f"{scope.get('root_path', '')}/{first}"} if first in apps else {}
+        await apps.get(first, default)({**scope, **below}, receive, send)
+
+    return app

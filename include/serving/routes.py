@@ -18,7 +18,7 @@ from include.serving.document import answer, body
 from include.serving.feedback import FeedbackRefused
 from include.serving.limits import Limits
 from include.serving.problems import Fault, Problem, invalid, pointer
-from include.serving.rows import shown
+from include.serving.rows import alone, require_few, shown, within
 from include.serving.scorer import Scorer
 from include.serving.service import Service
 
@@ -26,7 +26,7 @@ JSON = "application/json"
 PREDICT = TypeAdapter(schema.predict_type(Any))
 EXPLAIN = TypeAdapter(schema.explain_type(Any))
 LOOK_UP = TypeAdapter(schema.look_up_type())
-FEEDBACK = TypeAdapter(schema.feedback_type(dict[str, Any]))
+FEEDBACK = TypeAdapter(schema.feedback_type(Any))
 
 
 def use_case_app(service: Service, mlflow_version: str) -> FastAPI:
@@ -56,11 +56,11 @@ def _add_probes(app: FastAPI, service: Service, mlflow_version: str) -> None:
         version, follower = service.scorer().version, service.follower
         return _json(answers.Ready(version, follower.is_current, follower.troubles))
 
-    @app.get("/ping", responses=answer(None, "there is"))
+    @app.get("/ping", responses=answer(str, "there is: a line without a word"), response_class=PlainTextResponse)
     async def ping() -> Response:
         """Whether there is a model that answers, as MLflow's clients ask it."""
         service.scorer()
-        return Response(status_code=200)
+        return PlainTextResponse("\n")
 
     @app.get("/version", responses=answer(str, "such as 3.17.2"), response_class=PlainTextResponse)
     async def version() -> Response:
@@ -84,9 +84,11 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
         """Score one row or many; each answer is kept before it is given."""
         scorer = service.scorer()
         asked = await _read(request, PREDICT)
-        with_reasons = asked.get("reasons", False)
-        given = _few(asked["rows"], "/rows", scorer, with_reasons)
-        rows = scorer.contract.rows(given, datetime.now(UTC), "rows")
+        with_reasons, rules = asked.get("reasons", False), scorer.spec.serving
+        require_few(asked["rows"], rules.maximum_rows)
+        if with_reasons:
+            require_few(asked["rows"], rules.maximum_explained_rows, "with reasons ")
+        rows = scorer.contract.rows(asked["rows"], within("rows"), datetime.now(UTC))
         found = await service.predict(scorer, rows, _began(request), with_reasons=with_reasons)
         return _json(answers.Predictions(found))
 
@@ -100,7 +102,7 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
         scorer = service.scorer()
         asked = await _read(request, LOOK_UP)
         row, observed = service.customers.newest(id)
-        rows = scorer.contract.rows([row], datetime.now(UTC), "row")
+        rows = scorer.contract.rows([row], alone("row"), datetime.now(UTC))
         (found,) = await service.predict(
             scorer, rows, _began(request), with_reasons=asked.get("reasons", False), observed=observed
         )
@@ -110,12 +112,11 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
     async def invoke(request: Request) -> Response:
         """Score rows as MLflow's clients send them: in the spec's columns, or as the registered model's inputs."""
         scorer = service.scorer()
-        key, given = invocations.rows_of(await _parsed(request))
-        _few(given, pointer(key), scorer)
-        if are_inputs := scorer.contract.are_inputs(invocations.names_of(given)):
-            rows = scorer.contract.inputs(given, key)
+        given = invocations.rows_of(await _parsed(request), scorer.spec.serving.maximum_rows)
+        if are_inputs := scorer.contract.are_inputs(given.names):
+            rows = scorer.contract.inputs(given.rows, given.where)
         else:
-            rows = scorer.contract.rows(given, datetime.now(UTC), key)
+            rows = scorer.contract.rows(given.rows, given.where, datetime.now(UTC))
         found = await service.predict(scorer, rows, _began(request), are_inputs=are_inputs)
         return _json(answers.Invocations([one.score for one in found], [one.prediction_id for one in found]))
 
@@ -126,7 +127,7 @@ def _add_explanations(app: FastAPI, service: Service) -> None:
         """Why a row would get the score that it would get; nothing is decided, and nothing kept."""
         scorer = service.scorer()
         asked = await _read(request, EXPLAIN)
-        (row,) = scorer.contract.rows([asked["row"]], datetime.now(UTC), "row")
+        (row,) = scorer.contract.rows([asked["row"]], alone("row"), datetime.now(UTC))
         return _json(await service.explain(scorer, row))
 
 
@@ -135,9 +136,9 @@ def _add_feedback(app: FastAPI, service: Service) -> None:
     async def take(request: Request) -> Response:
         """Take labels that have become known: all of a request, or none."""
         asked = await _read(request, FEEDBACK)
-        given = _few(asked["labels"], "/labels", service)
+        require_few(asked["labels"], service.spec.serving.maximum_rows)
         try:
-            labels = feedback.check(given, service.spec, datetime.now(UTC))
+            labels = feedback.check(_objects(asked["labels"]), service.spec, datetime.now(UTC))
         except FeedbackRefused as refusal:
             faults = [Fault(pointer("labels", one.place), one.code, one.message) for one in refusal.faults]
             raise invalid(faults) from refusal
@@ -166,6 +167,14 @@ async def _read(request: Request, envelope: TypeAdapter[Any]) -> Any:
         raise invalid(faults) from error
 
 
+def _objects(labels: Sequence[Any]) -> Sequence[dict[str, Any]]:
+    odd = [(place, one) for place, one in enumerate(labels) if not isinstance(one, dict)]
+    if odd:
+        expected = "expected an object; found"
+        raise invalid([Fault(pointer("labels", place), "NO_LABEL", f"{expected} {shown(one)}") for place, one in odd])
+    return labels
+
+
 def _fault(found: Mapping[str, Any]) -> Fault:
     where = pointer(*found["loc"])
     match found["type"]:
@@ -175,20 +184,6 @@ def _fault(found: Mapping[str, Any]) -> Fault:
             return Fault(where, "UNKNOWN_FIELD", "there is no such field; take it out")
         case _:
             return Fault(where, "BAD_VALUE", f"{found['msg']}; found {shown(found['input'])}")
-
-
-def _few(rows: Sequence[Any], where: str, scorer: Scorer | Service, with_reasons: bool = False) -> Sequence[Any]:
-    """``rows``, unless there are none or too many."""
-    rules = scorer.spec.serving
-    most = rules.maximum_explained_rows if with_reasons else rules.maximum_rows
-    if len(rows) > most:
-        what = "with reasons " if with_reasons else ""
-        raise Problem(
-            "TOO_MANY_ROWS", f"{where}: {len(rows):,}, at most {most:,} {what}at a time; send several requests"
-        )
-    if not rows:
-        raise invalid([Fault(where, "NO_ROWS", "expected at least one")])
-    return rows
 
 
 def _about(scorer: Scorer, service: Service) -> answers.Model:

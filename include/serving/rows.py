@@ -7,8 +7,9 @@ not list is scored as unknown and counted, since whoever asks needs an answer no
 from __future__ import annotations
 
 import difflib
+import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -18,10 +19,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from include.features.build import MISSING, Columns, Function, derive
 from include.serving import schema
-from include.serving.problems import MOST_FAULTS, Fault, invalid, pointer
+from include.serving.problems import MOST_FAULTS, Fault, Problem, invalid, pointer
 from include.spec import UseCase
 
 Row = dict[str, Any]
+Where = Callable[..., str]
+"""The JSON pointer to a row by its place, and to a field of it by place and name."""
 CLOCKS_DIFFER = timedelta(minutes=5)
 SHOWN = 80
 
@@ -41,21 +44,21 @@ class Contract:
         self._texts = [name for name, column in wanted.items() if not column.is_numeric]
         self._all_texts = [name for name, column in spec.columns.items() if not column.is_numeric]
 
-    def rows(self, given: Sequence[Any], at: datetime, *within: str) -> list[Row]:
+    def rows(self, given: Sequence[Any], where: Where, at: datetime) -> list[Row]:
         """Rows in the spec's columns, as the model may see them; raises ``Problem`` (``INVALID``).
 
-        ``within`` is where they stand in the body. A row that does not say when it was observed is observed ``at``.
+        A row that does not say when it was observed was observed ``at`` (UTC).
         """
-        rows = self._rows.checked(given, within)
+        rows = self._rows.checked(given, where)
         for row in rows:
             self._clean(row)
         if self.spec.observed_at:
-            self._date(rows, self.spec.observed_at, at, within)
+            self._date(rows, self.spec.observed_at, where, at)
         return rows
 
-    def inputs(self, given: Sequence[Any], *within: str) -> list[Row]:
+    def inputs(self, given: Sequence[Any], where: Where) -> list[Row]:
         """The same for rows of model inputs."""
-        rows = self._inputs.checked(given, within)
+        rows = self._inputs.checked(given, where)
         for row in rows:
             self._clean(row)
         return rows
@@ -88,12 +91,12 @@ class Contract:
             if isinstance(row.get(name), int):
                 row[name] = str(row[name])
 
-    def _date(self, rows: Sequence[Row], name: str, at: datetime, within: Sequence[str]) -> None:
+    def _date(self, rows: Sequence[Row], name: str, where: Where, at: datetime) -> None:
         faults: list[Fault] = []
         for place, row in enumerate(rows):
             given = row.setdefault(name, at.isoformat())
             if fault := _time_fault(given, at):
-                faults.append(Fault(pointer(*within, place, name), "BAD_TIME", fault))
+                faults.append(Fault(where(place, name), "BAD_TIME", fault))
         if faults:
             raise invalid(faults)
 
@@ -106,31 +109,31 @@ class _Kind:
         self._expected = expected
         self.required = frozenset(row_type.__required_keys__)
 
-    def checked(self, given: Sequence[Any], within: Sequence[str]) -> list[Row]:
+    def checked(self, given: Sequence[Any], where: Where) -> list[Row]:
         rows: list[Row] = []
         faults: list[Fault] = []
         for place, row in enumerate(given):
             try:
                 rows.append(self._validate(row))
             except ValidationError as error:
-                faults += self._faults(error, row, (*within, place))
+                faults += self._faults(error, row, functools.partial(where, place))
                 if len(faults) > MOST_FAULTS:
                     break
         if faults:
             raise invalid(faults)
         return rows
 
-    def _faults(self, error: ValidationError, row: Any, where: Sequence[str | int]) -> Iterator[Fault]:
+    def _faults(self, error: ValidationError, row: Any, where: Callable[..., str]) -> Iterator[Fault]:
         """One for each field, though a field that may be one of several types has an error for each."""
         seen = set()
         for found in error.errors(include_url=False, include_context=False):
             if not found["loc"]:
-                yield Fault(pointer(*where), "NO_ROW", f"expected an object, found {shown(row)}")
+                yield Fault(where(), "NO_ROW", f"expected an object, found {shown(row)}")
                 continue
             name = str(found["loc"][0])
             if name not in seen:
                 seen.add(name)
-                yield Fault(pointer(*where, name), *self._words(found["type"], name, row))
+                yield Fault(where(name), *self._words(found["type"], name, row))
 
     def _words(self, kind: str, name: str, row: Mapping[str, Any]) -> tuple[str, str]:
         match kind:
@@ -142,6 +145,23 @@ class _Kind:
                 return "UNKNOWN_FIELD", f"there is no such field; {hint}"
             case _:
                 return "BAD_VALUE", f"expected {self._expected[name]}; found {shown(row[name])}"
+
+
+def require_few(rows: Sized, most: int, what: str = "") -> None:
+    """Raise ``Problem`` for more rows than a request may have; ``what`` says which rules them."""
+    if len(rows) > most:
+        detail = f"{len(rows):,} rows, at most {most:,} {what}at a time; send several requests"
+        raise Problem("TOO_MANY_ROWS", detail)
+
+
+def within(*parts: str) -> Where:
+    """Rows that stand in an array."""
+    return lambda place, *name: pointer(*parts, place, *name)
+
+
+def alone(*parts: str) -> Where:
+    """A row that stands in no array."""
+    return lambda _, *name: pointer(*parts, *name)
 
 
 def shown(value: Any) -> str:

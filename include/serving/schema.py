@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict
 
 from include.data.contract import EXACT
@@ -14,13 +14,24 @@ from include.spec import Column, UseCase
 LONGEST_TEXT = 10_000
 """Characters of a value."""
 LONGEST_ID = 500
-WHOLE = 10**30
-"""Ids that come as numbers are below it; of longer ones send the text."""
 NO_BLANK = r"^[^\x00]*\S[^\x00]*$"
 SHOWN_VALUES = 20
 STRICT = ConfigDict(extra="forbid", strict=True)
 
-Whole = Annotated[int, Field(strict=True, gt=-WHOLE, lt=WHOLE)]
+
+def _whole(value: Any) -> Any:
+    """A number without a fraction as the integer that it is: in JSON 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value
+
+
+def _without_fraction(value: float) -> float:
+    if not value.is_integer():
+        raise ValueError("has a fraction")
+    return value
+
+
+Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63), BeforeValidator(_whole)]
+"""A text that came as a number; a longer one has to come as text."""
 
 
 def row_type(spec: UseCase) -> Any:
@@ -78,12 +89,19 @@ def label_type(spec: UseCase) -> Any:
     """A label of one event, which is named in one of two ways; ``feedback.check`` says what is wrong with another."""
     target = spec.target
     label: Any = Annotated[Literal[target.positive, target.negative], Field(description=target.description)]
-    moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="with its offset")]
+    moment: Any = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="with its offset")] | None
+    id_ = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"\S")]
+    by_id = {
+        "prediction_id": Annotated[id_, Field(description="as a prediction was answered with")],
+        "entity": NotRequired[None],
+        "observed_at": NotRequired[moment],
+    }
+    by_day = {
+        "entity": Annotated[id_, Field(description=f"{spec.id} of the row")],
+        "observed_at": Annotated[str, Field(description="a moment with its offset, or the day of the observation")],
+        "prediction_id": NotRequired[None],
+    }
     about = {"label": label, "known_at": NotRequired[moment]}
-    id_ = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=NO_BLANK)]
-    entity = Annotated[id_, Field(description=f"{spec.id} of the row")]
-    by_day = {"entity": entity, "observed_at": Annotated[moment, Field(description="or the day of the observation")]}
-    by_id = {"prediction_id": Annotated[id_, Field(description="as a prediction was answered with")]}
     return _typed_dict("LabelOfPrediction", by_id | about) | _typed_dict("LabelOfDay", by_day | about)
 
 
@@ -93,7 +111,8 @@ def invocations_type(row: Any, inputs: Any, most: int) -> Any:
     rows = Annotated[list[row], several] | Annotated[list[inputs], several]
     data = Annotated[list[list[Any]], several]
     split = _typed_dict("Split", {"columns": list[str], "data": data, "index": NotRequired[list[Any]]})
-    params = {"params": NotRequired[None]}
+    none = Annotated[dict[str, Any], Field(max_length=0)] | None
+    params = {"params": NotRequired[Annotated[none, Field(description="the model takes none")]]}
     columns = dict[str, Annotated[list[Any], several]]
     return (
         _typed_dict("DataframeRecords", {"dataframe_records": rows} | params)
@@ -134,8 +153,8 @@ def _number(column: Column) -> Any:
     if column.type == "integer":
         low = max(-EXACT + 1, -EXACT + 1 if low is None else low)
         high = min(EXACT - 1, EXACT - 1 if high is None else high)
-        whole = Field(strict=True, ge=low, le=high, multiple_of=1, json_schema_extra={"type": "integer"})
-        return Annotated[float, whole]
+        limits = Field(strict=True, ge=low, le=high, json_schema_extra={"type": "integer"})
+        return Annotated[float, limits, AfterValidator(_without_fraction)]
     return Annotated[float, Field(strict=True, ge=low, le=high, allow_inf_nan=False)]
 
 
