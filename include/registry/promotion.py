@@ -18,6 +18,7 @@ from include.failpoints import reach
 from include.registry import versions
 from include.state import promotions
 from include.state.lock import hold
+from include.state.promotions import Promotion
 from include.state.runs import DRY_RUN, Run
 from include.training.package import PackageRefused
 
@@ -44,7 +45,7 @@ class Candidacy:
 
 
 def promote(engine: Engine, client: MlflowClient, use_case: str, candidacy: Candidacy) -> str | None:
-    """Make the version champion and return the version it replaced.
+    """Make the version champion and return the version it replaced, which may be gone from the registry.
 
     The same call again changes nothing. Raises ``ChampionChanged`` when somebody else promoted in between.
     """
@@ -58,44 +59,68 @@ def promote(engine: Engine, client: MlflowClient, use_case: str, candidacy: Cand
                 f"version {candidacy.version} was compared with champion {candidacy.compared_with}, "
                 f"but the champion is now {current}"
             )
-        _move(engine, client, use_case, candidacy, current, fence)
-    log.info("%s: version %s replaces %s as champion", use_case, candidacy.version, current)
-    return current
+        replaced = current or _last(engine, use_case)
+        _move(engine, client, use_case, candidacy, replaced, fence)
+    log.info("%s: version %s replaces %s as champion", use_case, candidacy.version, replaced)
+    return replaced
 
 
 def sound_champion(engine: Engine, client: MlflowClient, run: Run, cache: Path) -> str | None:
-    """The champion, after open intents are closed; one whose package is damaged or gone gives way first.
+    """The champion, after open intents are closed; one that is damaged or gone gives way first.
 
-    It gives way to the version that served last and is sound. When there is none it stays: what cannot be loaded serves
-    nobody, and whoever loads it is told why. Packages are loaded from ``cache`` where they are whole there. A dry run
-    moves nothing.
+    It gives way to the version that served last, is registered and is sound. When there is none, a damaged one stays:
+    what cannot be loaded serves nobody, and whoever loads it is told why; after one whose version or alias was deleted
+    there is no champion, and the next challenger is judged as a first one. Packages are loaded from ``cache`` where
+    they are whole there. A dry run moves nothing.
     """
-    with hold(engine, f"promote {run.use_case}") as fence:
-        _reconcile(engine, client, run.use_case)
-        champion = versions.alias(client, run.use_case)
-        if champion is None or run.run_mode == DRY_RUN:
+    name = run.use_case
+    with hold(engine, f"promote {name}") as fence:
+        _reconcile(engine, client, name)
+        champion, last = versions.alias(client, name), _last(engine, name)
+        if run.run_mode == DRY_RUN or (champion or last) is None:
             return champion
-        damage = _damage(client, run.use_case, champion, cache)
-        if damage is None:
+        if champion is None:
+            why = f"CHAMPION_GONE: version {last} is champion no more: it or its alias was deleted from the registry"
+        elif damage := _damage(client, name, champion, cache):
+            why = f"CHAMPION_DAMAGED: version {champion} gives way: {damage}"
+        else:
             return champion
-        for earlier in promotions.history(engine, run.use_case):
-            if earlier.version != champion and not _damage(client, run.use_case, earlier.version, cache):
-                again = Candidacy(
-                    version=earlier.version,
-                    compared_with=champion,
-                    run_id=run.run_id,
-                    as_of=earlier.as_of,
-                    model_sha256=earlier.model_sha256,
-                    fingerprint=earlier.fingerprint,
-                    data_version=earlier.data_version,
-                    metrics=earlier.metrics,
-                    reasons=[f"CHAMPION_DAMAGED: version {champion} gives way: {damage}"],
-                )
-                _move(engine, client, run.use_case, again, champion, fence)
-                log.error("%s: version %s is back as champion: %s", run.use_case, earlier.version, again.reasons[0])
-                return earlier.version
-    log.error("%s: champion %s is damaged and no earlier one is sound: %s", run.use_case, champion, damage)
-    return champion
+        earlier = _last_sound(engine, client, name, champion, cache)
+        if earlier is None:
+            log.error("%s: no version that served is registered and sound; %s", name, why)
+            return champion
+        again = Candidacy(
+            version=earlier.version,
+            compared_with=champion,
+            run_id=run.run_id,
+            as_of=earlier.as_of,
+            model_sha256=earlier.model_sha256,
+            fingerprint=earlier.fingerprint,
+            data_version=earlier.data_version,
+            metrics=earlier.metrics,
+            reasons=[why],
+        )
+        _move(engine, client, name, again, champion or last, fence)
+    log.error("%s: version %s is back as champion: %s", name, earlier.version, why)
+    return earlier.version
+
+
+def _last(engine: Engine, use_case: str) -> str | None:
+    """The version that was promoted last, whatever became of it."""
+    promotion = promotions.champion(engine, use_case)
+    return promotion.version if promotion else None
+
+
+def _last_sound(
+    engine: Engine, client: MlflowClient, use_case: str, champion: str | None, cache: Path
+) -> Promotion | None:
+    """The newest promotion of another version than the champion that is registered and sound."""
+    registered = {version.version for version in versions.registered(client, use_case)}
+    for earlier in promotions.history(engine, use_case):
+        candidate = earlier.version in registered and earlier.version != champion
+        if candidate and _damage(client, use_case, earlier.version, cache) is None:
+            return earlier
+    return None
 
 
 def _damage(client: MlflowClient, use_case: str, version: str, cache: Path) -> str | None:

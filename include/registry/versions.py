@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 UPLOAD_SECONDS = 600.0
+NO_SUCH_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow answers when the model or the version is missing, and when only the alias is."""
 
 Check = Callable[[Path], object]
 """Raises ``PackageRefused`` for a package that must not be registered."""
@@ -42,12 +44,23 @@ def registered(client: MlflowClient, name: str) -> list[ModelVersion]:
 
 @patient
 def alias(client: MlflowClient, name: str, which: str = CHAMPION) -> str | None:
-    """The version that the alias points to, None when the model or the alias does not exist."""
-    return aliases(client, name).get(which)
+    """The version that the alias points to, None when there is no such model, alias or version.
+
+    An alias may outlive its version (mlflow#24825), so it is resolved and not only read.
+    """
+    try:
+        return str(client.get_model_version_by_alias(name, which).version)
+    except MlflowException as error:
+        if error.error_code not in NO_SUCH_ALIAS:
+            raise
+        return None
 
 
 def aliases(client: MlflowClient, name: str) -> dict[str, str]:
-    """The version that each alias points to; none when the model does not exist. Asks once, without patience."""
+    """What stands for each alias, of which the version may be gone; none when the model does not exist.
+
+    Asks once, without patience.
+    """
     try:
         found = client.get_registered_model(name).aliases
     except MlflowException as error:

@@ -1,9 +1,10 @@
-"""F16 to F18, F20, F21, F32, F36: MLflow is away, answers badly, loses answers or files, in each call of a retrain."""
+"""F16-F18, F20, F21, F32, F35, F36: MLflow is away, answers badly, loses answers, files, versions, wherever it may."""
 
 from __future__ import annotations
 
 import math
 import random
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -218,6 +219,74 @@ def test_f32_of_two_promotions_at_once_one_wins_and_the_other_was_compared_in_va
     for retrain in both:
         retrain.close(settings, settings.mlflow_uri)
     assert len(promotions.history(connect(settings.state_url), name)) == 1
+    check(settings, name)
+
+
+def delete_version(server: MlflowServer, name: str, version: str) -> None:
+    tracking.connect(uri(server.port)).delete_model_version(name, version)
+
+
+def delete_version_and_leave_its_alias(server: MlflowServer, name: str, version: str) -> None:
+    """As servers do that have no mlflow#24825."""
+    delete_version(server, name, version)
+    with sqlite3.connect(server.artifacts.parent / "mlflow.db", timeout=30) as database:
+        (workspace,) = database.execute("SELECT workspace FROM registered_models WHERE name = ?", [name]).fetchone()
+        row = {"workspace": workspace, "name": name, "alias": versions.CHAMPION, "version": int(version)}
+        database.execute(f"INSERT INTO registered_model_aliases ({', '.join(row)}) VALUES (:{', :'.join(row)})", row)
+    database.close()
+    assert tracking.connect(uri(server.port)).get_registered_model(name).aliases == {versions.CHAMPION: version}
+
+
+def delete_alias(server: MlflowServer, name: str, version: str) -> None:
+    tracking.connect(uri(server.port)).delete_registered_model_alias(name, versions.CHAMPION)
+
+
+DELETIONS = {
+    "version": (delete_version, "2"),
+    "version, not alias": (delete_version_and_leave_its_alias, "2"),
+    "alias": (delete_alias, "3"),
+}
+
+
+@pytest.mark.parametrize(("delete", "back"), DELETIONS.values(), ids=DELETIONS)
+def test_f35_a_deleted_champion_is_put_back_from_the_ledger(delete, back, trained, mlflow_server, tmp_path):
+    """Also where its package is still on this machine: what the registry has not is served by nobody else."""
+    settings, client = settings_of(tmp_path / "home", mlflow_server), tracking.connect(uri(mlflow_server.port))
+    engine, name, cache = connect(settings.state_url), tmp_path.name, tmp_path / "home" / "models"
+    for number, letter in enumerate("abc", start=1):
+        Retrain(name, trained.folder, f"r{number}", letter * 64).whole(settings, uri(mlflow_server.port))
+        versions.fetch(client, name, str(number), cache)
+    delete(mlflow_server, name, "3")
+    assert versions.alias(client, name) is None
+
+    dry = replace(Retrain(name, trained.folder, "d1").run, run_mode="dry_run")
+    assert promotion.sound_champion(engine, client, dry, cache) is None
+    assert len(promotions.history(engine, name)) == 3, "a dry run moves nothing"
+    judge = Retrain(name, trained.folder, "m1").run
+    assert promotion.sound_champion(engine, client, judge, cache) == back
+    assert promotion.sound_champion(engine, client, judge, cache) == back
+    serving = promotions.champion(engine, name)
+    assert serving is not None
+    assert (serving.version, serving.previous_version, serving.run_id) == (back, "3", "m1")
+    assert serving.reasons[0].startswith("CHAMPION_GONE: version 3 is champion no more")
+    check(settings, name)
+    Retrain(name, trained.folder, "r4", "d" * 64).whole(settings, uri(mlflow_server.port))
+    assert versions.alias(client, name) == "4"
+    check(settings, name)
+
+
+def test_f35_after_the_only_champion_the_next_challenger_is_judged_as_a_first_one(trained, mlflow_server, tmp_path):
+    settings, client = settings_of(tmp_path / "home", mlflow_server), tracking.connect(uri(mlflow_server.port))
+    engine, name = connect(settings.state_url), tmp_path.name
+    Retrain(name, trained.folder).whole(settings, uri(mlflow_server.port))
+    versions.fetch(client, name, "1", settings.home / "models")
+    delete_version(mlflow_server, name, "1")
+    judge = Retrain(name, trained.folder, "m1").run
+    assert promotion.sound_champion(engine, client, judge, settings.home / "models") is None
+    # The same training again: its version is gone, so it makes a new one.
+    Retrain(name, trained.folder, "r2").whole(settings, uri(mlflow_server.port))
+    assert versions.alias(client, name) == "2"
+    assert promotions.champion(engine, name).previous_version == "1"
     check(settings, name)
 
 
