@@ -32,6 +32,8 @@ class Settings:
     """Where a browser finds MLflow, which in containers is not where the tasks do."""
     airflow_port: int
     mlflow_port: int
+    api_url: str
+    """Where the commands find the scoring API, which in containers is not where it listens."""
     api_port: int = 8000
     api_host: str = HOST
     """Where the scoring API listens; in a container that is not loopback."""
@@ -45,6 +47,7 @@ class Settings:
         home = Path(environ.get("MODELOPS_HOME") or PROJECT / ".modelops").expanduser().resolve()
         mlflow_port = _port(environ, "MODELOPS_MLFLOW_PORT", 5000)
         mlflow_uri = environ.get("MODELOPS_MLFLOW_URI") or f"http://{HOST}:{mlflow_port}"
+        api_port = _port(environ, "MODELOPS_API_PORT", 8000)
         folders = environ.get("MODELOPS_USE_CASES", "")
         return cls(
             home=home,
@@ -56,16 +59,12 @@ class Settings:
             mlflow_pages=environ.get("MODELOPS_MLFLOW_PAGES") or mlflow_uri,
             airflow_port=_port(environ, "MODELOPS_AIRFLOW_PORT", 8080),
             mlflow_port=mlflow_port,
-            api_port=_port(environ, "MODELOPS_API_PORT", 8000),
+            api_url=environ.get("MODELOPS_API_URL") or f"http://{HOST}:{api_port}",
+            api_port=api_port,
             api_host=environ.get("MODELOPS_API_HOST") or HOST,
             api_use_case=environ.get("MODELOPS_API_USE_CASE") or "churn",
             data_docs=environ.get("MODELOPS_DATA_DOCS", "0") not in ("", "0"),
         )
-
-    @property
-    def api_url(self) -> str:
-        """Where callers on this machine find the scoring API."""
-        return f"http://{HOST}:{self.api_port}"
 
     def run_folder(self, use_case: str, run_id: str) -> Path:
         """The one authority on where a run keeps its working files and reports."""

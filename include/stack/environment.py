@@ -65,6 +65,11 @@ def _project(settings: Settings, kept: Mapping[str, str]) -> dict[str, str]:
         "MODELOPS_MLFLOW_PAGES": settings.mlflow_pages,
         "MODELOPS_AIRFLOW_PORT": str(settings.airflow_port),
         "MODELOPS_MLFLOW_PORT": str(settings.mlflow_port),
+        "MODELOPS_API_PORT": str(settings.api_port),
+        "MODELOPS_API_URL": settings.api_url,
+        # Loopback, as everything here, whatever a container is told.
+        "MODELOPS_API_HOST": HOST,
+        "MODELOPS_API_USE_CASE": settings.api_use_case,
         "MLFLOW_TRACKING_URI": settings.mlflow_uri,
         # Airflow puts the DAG folder on sys.path, not its parent.
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), kept.get("PYTHONPATH", "")])),

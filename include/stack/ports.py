@@ -30,7 +30,8 @@ def stack_ports(settings: Settings) -> tuple[Port, ...]:
     """List the ports that the stack listens on."""
     airflow = Port(settings.airflow_port, "MODELOPS_AIRFLOW_PORT", "Airflow")
     mlflow = Port(settings.mlflow_port, "MODELOPS_MLFLOW_PORT", "MLflow")
-    return (airflow, mlflow) if runs_mlflow(settings) else (airflow,)
+    api = Port(settings.api_port, "MODELOPS_API_PORT", "the scoring API")
+    return (airflow, mlflow, api) if runs_mlflow(settings) else (airflow, api)
 
 
 def require_free(ports: Iterable[Port]) -> None:

@@ -34,7 +34,7 @@ programs=$programs
 """)
 
 # A process that ends within startsecs counts as one that does not start. stopwaitsecs is for a task that is asked to
-# end: its group is killed after that.
+# end, and for requests under way: the group is killed after that.
 PROGRAM = Template("""
 [program:$name]
 command=$command
@@ -75,16 +75,17 @@ def log_file(settings: Settings, name: str) -> Path:
 def _programs(settings: Settings) -> dict[str, list[str]]:
     """The processes of the stack and their commands; -P keeps the working folder off sys.path."""
     python = [sys.executable, "-P", "-m"]
-    airflow = {
+    programs = {
         "api-server": [*python, "airflow", "api-server"],
         "scheduler": [*python, "airflow", "scheduler", "--skip-serve-logs"],
         "dag-processor": [*python, "airflow", "dag-processor"],
         "triggerer": [*python, "airflow", "triggerer", "--skip-serve-logs"],
+        "api": [*python, "include.serving"],
     }
-    return {"mlflow": [*python, "mlflow", *_mlflow_server(settings)], **airflow} if runs_mlflow(settings) else airflow
+    return {"mlflow": [*python, "mlflow", *mlflow_server(settings)], **programs} if runs_mlflow(settings) else programs
 
 
-def _mlflow_server(settings: Settings) -> list[str]:
+def mlflow_server(settings: Settings) -> list[str]:
     folder = settings.home / "mlflow"
     hosts = ",".join(f"{name}:{settings.mlflow_port}" for name in (HOST, "localhost"))
     return [

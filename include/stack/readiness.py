@@ -45,6 +45,9 @@ def wait_until_ready(supervisor: Supervisor, say: Callable[[str], None]) -> None
 def not_ready(client: httpx.Client, settings: Settings, states: tuple[ProcessState, ...]) -> set[str]:
     """Name the processes that are not up or do not answer as they should."""
     late = {p.name for p in states if not p.is_up}
+    # Whether there is a model that it can answer with is another question: the first one is made by this stack.
+    if not _answers(client, f"{settings.api_url}/health"):
+        late.add("api")
     if runs_mlflow(settings) and not _answers(client, f"{settings.mlflow_uri}/health"):
         late.add("mlflow")
     return late | _late_in_airflow(client, settings, {p.name: p.started_at for p in states})

@@ -9,9 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.settings import Settings
+from include.stack import StackError
 from include.stack.home import once
+from include.state import api_keys
+from include.state.database import connect
 
 USER = "admin"
+LOCAL_KEY = "the stack on this machine"
+"""What the list of keys calls the one of ``local_key``."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,7 @@ class Secrets:
 
 def load_secrets(settings: Settings) -> Secrets:
     """Read the secrets of ``settings.home``, making those that are not there yet."""
-    folder = settings.home / "secrets"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    folder = _folder(settings)
     passwords = folder / "airflow_passwords.json"
     return Secrets(
         passwords_file=passwords,
@@ -38,3 +41,28 @@ def load_secrets(settings: Settings) -> Secrets:
         api_secret_key=once(folder / "api_secret_key", secrets.token_urlsafe(32)),
         fernet_key=once(folder / "fernet_key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()),
     )
+
+
+def local_key(settings: Settings) -> str:
+    """The key of the scoring API for whoever owns this home, with all scopes: made once, known to the API as a hash.
+
+    Raises ``StackError`` when somebody has revoked it.
+    """
+    path = api_key_file(settings)
+    secret = once(path, api_keys.new_secret())
+    key = api_keys.add(connect(settings.state_url), secret, LOCAL_KEY, api_keys.SCOPES)
+    if key.revoked_at is not None:
+        raise StackError(f"The key in {path} was revoked at {key.revoked_at}. Remove the file: a new one is made then.")
+    return secret
+
+
+def api_key_file(settings: Settings) -> Path:
+    """Where ``local_key`` keeps the key, for commands that read it from there."""
+    return _folder(settings) / "api_key"
+
+
+def _folder(settings: Settings) -> Path:
+    folder = settings.home / "secrets"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder

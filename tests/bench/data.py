@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -30,9 +32,18 @@ def simulated(path: Path, rows: int) -> Path:
 
 def one_trial_churn(folder: Path) -> Path:
     """A folder of use cases with churn in it, each of whose candidates tries one setting."""
+
+    def one_trial(spec: dict[str, Any]) -> None:
+        for candidate in spec["training"]["candidates"].values():
+            candidate["trials"] = 1
+
+    return changed_churn(folder, one_trial)
+
+
+def changed_churn(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A folder of use cases with churn in it, whose spec ``change`` has been made to."""
     spec = yaml.safe_load((CHURN / "spec.yaml").read_text(encoding="utf-8"))
-    for candidate in spec["training"]["candidates"].values():
-        candidate["trials"] = 1
+    change(spec)
     copy = folder / "churn"
     copy.mkdir(parents=True)
     (copy / "spec.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")

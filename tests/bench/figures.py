@@ -46,6 +46,9 @@ LIMITS = {
     "gate.ab_power_small": Limit(0.8, "", at_least=True),
     "gate.bootstrap_100k_s": Limit(2, "s"),
     "explain.shap_10k_s": Limit(10, "s"),
+    "serving.p50_ms": Limit(2, "ms"),
+    "serving.throughput_vs_mlflow": Limit(30, "times", at_least=True),
+    "serving.p99_vs_mlflow": Limit(0.1, "times"),
 }
 
 

@@ -27,6 +27,7 @@ def fresh_machine(folder: Path, say: Callable[[str], None]) -> Values:
         "MODELOPS_HOME": str(folder / "fresh"),
         "MODELOPS_AIRFLOW_PORT": str(free_port()),
         "MODELOPS_MLFLOW_PORT": str(free_port()),
+        "MODELOPS_API_PORT": str(free_port()),
     }
     _seconds(["git", "clone", "--quiet", str(PROJECT), str(clone)], PROJECT, environment)
     make = ["make", "--no-print-directory", f"PYTHON={sys._base_executable}"]  # type: ignore[attr-defined]

@@ -21,6 +21,7 @@ from tests.bench.capture import lost_after_kill
 from tests.bench.figures import Values
 from tests.bench.fresh import fresh_machine
 from tests.bench.memory import PeakMemory
+from tests.bench.serving import serving
 from tests.bench.stack import Stack
 from tests.bench.warm import WarmProcess, critical_path, path_length
 
@@ -181,6 +182,7 @@ PARTS = (
     Part(("capture.lost_after_kill",), lost_after_kill),
     Part(("dags.parse_s",), parsing),
     Part(("explain.shap_10k_s",), explaining),
+    Part(("serving.p50_ms", "serving.throughput_vs_mlflow", "serving.p99_vs_mlflow"), serving),
     Part(("loop.task_overhead_s", "loop.idle_cpu", "loop.speedup_by_preload"), telco),
     Part(("loop.validation_vs_gx_1m",), validation),
     Part(("gate.aa_promotion_rate", "gate.ab_power_real", "gate.ab_power_small", "gate.bootstrap_100k_s"), promotions),

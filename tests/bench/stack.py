@@ -45,6 +45,7 @@ class Stack:
             "MODELOPS_HOME": str(home),
             "MODELOPS_AIRFLOW_PORT": str(free_port()),
             "MODELOPS_MLFLOW_PORT": str(free_port()),
+            "MODELOPS_API_PORT": str(free_port()),
             "MODELOPS_USE_CASES": str(use_cases or ""),
             "MODELOPS_PRELOAD": str(int(preload)),
         }

@@ -34,6 +34,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     monkeypatch.setenv("MODELOPS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MODELOPS_AIRFLOW_PORT", free_port())
     monkeypatch.setenv("MODELOPS_MLFLOW_PORT", free_port())
+    monkeypatch.setenv("MODELOPS_API_PORT", free_port())
     settings = Settings.from_environment()
     prepare_home(settings)
     try:

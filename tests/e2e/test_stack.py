@@ -70,6 +70,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         "MODELOPS_DAGS_FOLDER": str(dags),
         "MODELOPS_AIRFLOW_PORT": str(free_port()),
         "MODELOPS_MLFLOW_PORT": str(free_port()),
+        "MODELOPS_API_PORT": str(free_port()),
     }
     settings = Settings.from_environment(environ)
     with pytest.MonkeyPatch.context() as patch:

@@ -99,6 +99,7 @@ def started(folder: Path, zygote: Zygote, use_cases: dict[str, dict[str, Any]]) 
         "MODELOPS_DAGS_FOLDER": str(folder / "dags"),
         "MODELOPS_AIRFLOW_PORT": str(free_port()),
         "MODELOPS_MLFLOW_PORT": str(free_port()),
+        "MODELOPS_API_PORT": str(free_port()),
         VARIABLE: f"@{folder / 'armed'}",
     }
     settings = Settings.from_environment(environ)

@@ -25,6 +25,7 @@ def settings(tmp_path: Path) -> Settings:
         "MODELOPS_HOME": str(tmp_path / "home"),
         "MODELOPS_AIRFLOW_PORT": str(free_port()),
         "MODELOPS_MLFLOW_PORT": str(free_port()),
+        "MODELOPS_API_PORT": str(free_port()),
     }
     settings = Settings.from_environment(environ)
     prepare_home(settings)
