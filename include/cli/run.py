@@ -1,4 +1,4 @@
-"""``make run``: the stack, a day of data, a retrain, and what came of it."""
+"""``make run``: the stack, a day of data, a retrain, what came of it, and a prediction."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from include.stack.processes import start
 
 
 def run(settings: Settings, source: str | None, use_case: str = "churn") -> int:
-    """Start the stack, ingest what is new, retrain, and print the summary. Returns the exit status."""
+    """Start the stack, ingest what is new, retrain, predict, and print the summary.
+
+    Returns the exit status: 0 only if the retrain ended in a verdict and the champion, if there is one, answers.
+    """
+    from include.cli.prediction import show_prediction
     from include.cli.source import newest_as_of, register_source
-    from include.cli.status import print_summary
+    from include.cli.status import print_outcome, print_places
 
     prepare_home(settings)
     if source is not None:
@@ -30,7 +34,10 @@ def run(settings: Settings, source: str | None, use_case: str = "churn") -> int:
     with AirflowApi.of(settings) as api:
         for dag_id, conf in _runs(use_case, as_of):
             run_ids[dag_id] = _run(api, dag_id, conf)
-    return print_summary(settings, run_ids)
+    answered = show_prediction(settings, use_case)
+    judged = print_outcome(settings, use_case, run_ids[f"{use_case}_retrain"])
+    print_places(settings, use_case)
+    return 0 if judged and answered else 1
 
 
 def start_stack(settings: Settings) -> None:
@@ -41,6 +48,7 @@ def start_stack(settings: Settings) -> None:
     line(f"up in {time.monotonic() - began:.0f} s" if started else "was running already")
     line(f"Airflow  {airflow_url(settings)}")
     line(f"MLflow   {settings.mlflow_uri}" if runs_mlflow(settings) else f"MLflow   {settings.mlflow_uri} (not ours)")
+    line(f"API      {settings.api_url}")
 
 
 def _runs(use_case: str, as_of: date) -> tuple[tuple[str, dict[str, str]], ...]:

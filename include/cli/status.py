@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
@@ -13,6 +14,7 @@ from include.cli.console import console, heading, line
 from include.settings import Settings
 from include.spec import discover
 from include.stack.environment import airflow_url
+from include.stack.scoring_api import ScoringApi
 from include.stack.secrets import USER, load_secrets
 from include.state import overrides, promotions, publications, requests, runs
 from include.state.database import connect
@@ -44,23 +46,26 @@ def use_case_state(settings: Settings, use_case: str) -> dict[str, Any]:
         "last_monitor": _last_monitor(engine, use_case),
         "pending_requests": len(requests.pending(engine, use_case)),
         "data": _data(engine, use_case),
+        "api": _api(settings, use_case),
     }
 
 
-def print_summary(settings: Settings, run_ids: Mapping[str, str]) -> int:
-    """Say what came of the runs; the exit status is 0 only if the retrain ended in a verdict."""
-    dag_id, run_id = next(item for item in run_ids.items() if item[0].endswith("_retrain"))
-    use_case = dag_id.removesuffix("_retrain")
-    engine = connect(settings.state_url)
-    row = runs.get(engine, use_case, "retrain", run_id)
+def print_outcome(settings: Settings, use_case: str, run_id: str) -> bool:
+    """Say what came of a retrain; return whether it ended in a verdict."""
     heading("Outcome")
     console.print(_table(use_case_state(settings, use_case)))
+    row = runs.get(connect(settings.state_url), use_case, "retrain", run_id)
+    return row is not None and row.outcome in VERDICTS
+
+
+def print_places(settings: Settings, use_case: str) -> None:
+    """Say where to look further."""
     heading("Where to look")
     line(f"Airflow   {airflow_url(settings)}  (user {USER}, password {load_secrets(settings).password})")
     line(f"MLflow    {settings.mlflow_uri}")
     line(f"Reports   {settings.home / 'runs' / use_case}")
-    line("make status shows this again, make down stops everything")
-    return 0 if row is not None and row.outcome in VERDICTS else 1
+    line(f"API       {settings.api_url}/{use_case}/openapi.json says what it can be asked")
+    line("make status shows the outcome again, make down stops everything")
 
 
 def _champion(engine: Engine, use_case: str) -> dict[str, Any] | None:
@@ -117,6 +122,11 @@ def _last_monitor(engine: Engine, use_case: str) -> dict[str, Any] | None:
     return {"outcome": row.outcome, "drifted_columns": drifted, "at": row.ended_at, "reasons": list(row.reasons)}
 
 
+def _api(settings: Settings, use_case: str) -> dict[str, Any]:
+    with ScoringApi(settings.api_url, use_case) as api:
+        return {"url": api.url, **asdict(api.answering())}
+
+
 def _data(engine: Engine, use_case: str) -> dict[str, Any] | None:
     publication = publications.latest(engine, use_case, "data")
     if publication is None:
@@ -164,6 +174,9 @@ def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
     if monitor := state["last_monitor"]:
         drifted = ", ".join(monitor["drifted_columns"]) or "none"
         rows += [("last monitor", f"{monitor['outcome']}; drifted: {drifted}"), *(("", r) for r in monitor["reasons"])]
+    api = state["api"]
+    answers = f"version {api['version']} answers" if api["version"] else "no version answers"
+    rows += [("scoring API", f"{answers} at {api['url']}"), *(("", reason) for reason in api["why"])]
     versions = state["registered_versions"]
     rows += [("versions", "MLflow does not answer" if versions is None else str(versions))]
     rows += [("pending requests", str(state["pending_requests"]))]

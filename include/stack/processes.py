@@ -17,6 +17,7 @@ from include.stack.members import describe, end, kill_tasks, members, running_ta
 from include.stack.migrations import migrate
 from include.stack.ports import is_taken, require_free, stack_ports
 from include.stack.readiness import not_ready, wait_until_ready
+from include.stack.secrets import local_key
 from include.stack.supervision import ProcessState, Supervisor
 
 SHUTDOWN_SECONDS = 20.0
@@ -64,6 +65,14 @@ def start(settings: Settings, say: Say = print) -> bool:
     return True
 
 
+def restart(settings: Settings, name: str, say: Say = print) -> None:
+    """Start one process anew, for what it reads only then, and wait until the stack is ready again."""
+    supervisor = Supervisor(settings)
+    with exclusive(settings, say):
+        supervisor.restart_process(name)
+        wait_until_ready(supervisor, say)
+
+
 def stop(settings: Settings, say: Say = print) -> bool:
     """End every process of the stack, running tasks too. Returns ``False`` if nothing was running.
 
@@ -84,6 +93,7 @@ def _start_anew(supervisor: Supervisor, say: Say) -> None:
     if _stop(supervisor):
         say("Ended the processes of an earlier start")
     require_free(stack_ports(settings))
+    local_key(settings)
     began = time.monotonic()
     if migrate(settings):
         say(f"databases are ready ({time.monotonic() - began:.0f} s)")

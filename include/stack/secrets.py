@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.settings import Settings
-from include.stack import StackError
 from include.stack.home import once
 from include.state import api_keys
 from include.state.database import connect
@@ -44,16 +43,16 @@ def load_secrets(settings: Settings) -> Secrets:
 
 
 def local_key(settings: Settings) -> str:
-    """The key of the scoring API for whoever owns this home, with all scopes: made once, known to the API as a hash.
+    """The key of the scoring API for whoever owns this home, with all scopes; the API knows it as a hash.
 
-    Raises ``StackError`` when somebody has revoked it.
+    It is made once, and anew when it was revoked.
     """
     path = api_key_file(settings)
-    secret = once(path, api_keys.new_secret())
-    key = api_keys.add(connect(settings.state_url), secret, LOCAL_KEY, api_keys.SCOPES)
-    if key.revoked_at is not None:
-        raise StackError(f"The key in {path} was revoked at {key.revoked_at}. Remove the file: a new one is made then.")
-    return secret
+    while True:
+        secret = once(path, api_keys.new_secret())
+        if api_keys.add(connect(settings.state_url), secret, LOCAL_KEY, api_keys.SCOPES).revoked_at is None:
+            return secret
+        path.unlink(missing_ok=True)
 
 
 def api_key_file(settings: Settings) -> Path:

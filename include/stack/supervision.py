@@ -100,6 +100,13 @@ class Supervisor:
         with contextlib.suppress(OSError, xmlrpc.client.Error):
             self._call("stopProcess", f"{GROUP}:{name}", False)
 
+    def restart_process(self, name: str) -> None:
+        """Ask one process and its group to end, wait for that, and start it again."""
+        # One that has ended by itself need not be stopped, and one that the supervisor starts need not be started.
+        for method in ("stopProcess", "startProcess"):
+            with contextlib.suppress(xmlrpc.client.Fault):
+                self._call(method, f"{GROUP}:{name}", method == "stopProcess")
+
     def shutdown(self, timeout: float) -> None:
         """Stop everything and the supervisor itself, and wait for that, for ``timeout`` seconds at most."""
         with contextlib.suppress(OSError, xmlrpc.client.Error, psutil.NoSuchProcess):

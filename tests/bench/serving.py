@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class Model:
 def serving(folder: Path, say: Callable[[str], None]) -> Values:
     """One row a request: alone, and 16 at a time beside MLflow, in turns; what is answered is captured."""
     use_cases = data.changed_churn(folder / "use_cases", lambda spec: spec.update(serving=NO_RATE_LIMIT))
-    model = _model(data.telco(folder), load(use_cases / "churn" / "spec.yaml"))
+    model = train(data.telco(folder), load(use_cases / "churn" / "spec.yaml"))
     found: dict[str, list[float]] = {"p50_ms": [], "throughput_vs_mlflow": [], "p99_vs_mlflow": []}
     with _api(folder / "home", model) as (port, key), _mlflow_serve(folder / "mlflow-model", model) as theirs:
         own = {"Authorization": f"Bearer {key}"}
@@ -88,7 +88,8 @@ def _shown(found: Found) -> str:
     return f"{found.per_second:,.0f}/s, p50 {found.percentile(50):.2f} ms, p99 {found.percentile(99):.1f} ms"
 
 
-def _model(path: Path, spec: UseCase) -> Model:
+def train(path: Path, spec: UseCase) -> Model:
+    """The candidate on all rows of a file of customers."""
     table = pd.read_csv(path, dtype={"SeniorCitizen": str})
     table["TotalCharges"] = pd.to_numeric(table["TotalCharges"], errors="coerce")
     inputs = build(table, spec)
@@ -133,26 +134,23 @@ def _api(home: Path, model: Model) -> Iterator[tuple[int, str]]:
     prepare_home(settings)
     (home / "mlflow").mkdir()
     environment = process_environment(settings)
-    with (
-        _running(
-            ["mlflow", *mlflow_server(settings)], environment, f"{settings.mlflow_uri}/health", home / "mlflow.log"
-        ),
-        ExitStack() as api,
-    ):
-        _promote(settings, model, home / "package")
+    health, ready = f"{settings.mlflow_uri}/health", f"{settings.api_url}/ready"
+    with _running(["mlflow", *mlflow_server(settings)], environment, health, home / "mlflow.log"):
+        promote(settings, model, home / "package")
         key = local_key(settings)
-        ready = f"{settings.api_url}/ready"
-        api.enter_context(_running(["include.serving"], environment, ready, home / "api.log"))
-        yield settings.api_port, key
+        with _running(["include.serving"], environment, ready, home / "api.log"):
+            yield settings.api_port, key
 
 
-def _promote(settings: Settings, model: Model, folder: Path) -> None:
+def promote(settings: Settings, model: Model, folder: Path, fingerprint: str = "0") -> str:
+    """Register the model, from its package in ``folder``, and let it be champion; returns its version."""
     package.save(folder, model.pipeline, model.about)
     client = tracking.connect(settings.mlflow_uri)
     run = tracking.parent_run(client, Run(model.spec.name, "retrain", "bench", "2026-03-01"), {})
-    new = versions.Submission(model.spec.name, folder, run, {"fingerprint": model.about.fingerprint})
+    new = versions.Submission(model.spec.name, folder, run, {"fingerprint": fingerprint})
     version = versions.register(connect(settings.state_url), client, new, package.load)
     versions.set_alias(client, model.spec.name, versions.CHAMPION, version)
+    return version
 
 
 @contextmanager

@@ -13,13 +13,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from include.settings import Settings
+from include.serving.capture import folder_of, read
+from include.serving.segments import read_segment, segments
+from include.settings import PROJECT, Settings
+from include.spec import load
 from include.stack.airflow_api import AirflowApi
 from include.stack.members import members
 from include.stack.ports import is_taken, stack_ports
-from include.stack.processes import start, state, stop
+from include.stack.processes import restart, start, state, stop
+from include.stack.scoring_api import ScoringApi
+from tests.bench import data
+from tests.bench.serving import Model, promote, train
+from tests.e2e.traffic import Traffic
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
 
 # Two DAGs: one that ends, and one whose task sleeps beside a child that left its session and its environment.
 DAGS = """
@@ -104,6 +111,50 @@ def test_everything_listens_on_loopback_only(settings: Settings) -> None:
     assert listening == {("127.0.0.1", port.number) for port in stack_ports(settings)}
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """Train a churn model that may be promoted."""
+    spec = load(PROJECT / "include" / "use_cases" / "churn" / "spec.yaml")
+    return train(data.simulated(tmp_path_factory.mktemp("model") / "customers.csv", 2000), spec)
+
+
+@pytest.fixture(scope="module")
+def champion(settings: Settings, model: Model) -> str:
+    """Promote a first version."""
+    return promote(settings, model, settings.home / "package", "first")
+
+
+def test_a_new_champion_is_followed_without_a_failed_request(settings: Settings, model: Model, champion: str) -> None:
+    wait_for_answer(settings)
+    with Traffic(settings, "churn", model.rows) as traffic:
+        second = promote(settings, model, settings.home / "package", "second")
+        assert traffic.wait_for_answers(1, by=second) < 10
+        traffic.wait_for_answers(50, by=second)
+    assert traffic.failures == []
+    assert set(traffic.versions) == {champion, second}
+    assert set(traffic.versions[-40:]) == {second}
+
+
+def test_a_request_to_end_leaves_whole_segments(settings: Settings, model: Model, champion: str) -> None:
+    with Traffic(settings, "churn", model.rows) as traffic:
+        restart(settings, "api")
+        traffic.wait_for_answers(50)
+    folder = folder_of(settings, "churn")
+    assert set(traffic.ids) <= {record.prediction_id for record in read(folder)}
+    found = [read_segment(path) for path in segments(folder)]
+    assert [(content.left, content.damaged) for content in found] == [(0, 0)] * len(found)
+    assert len(found) == 2, "one for each process"
+
+
+def test_a_killed_api_comes_back_and_has_kept_what_it_answered(settings: Settings, model: Model, champion: str) -> None:
+    with Traffic(settings, "churn", model.rows) as traffic:
+        answered = traffic.versions[-1]
+        os.kill(pid_of(settings, "api"), signal.SIGKILL)
+        traffic.wait_for_answers(50, by=answered)
+    assert set(traffic.versions) == {answered}
+    assert set(traffic.ids) <= {record.prediction_id for record in read(folder_of(settings, "churn"))}
+
+
 def test_a_second_start_changes_nothing(settings: Settings) -> None:
     before = state(settings).processes
     began = time.monotonic()
@@ -149,6 +200,22 @@ def test_stop_ends_tasks_and_their_children(settings: Settings) -> None:
     assert not [p for p in (task, child) if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     assert not [port for port in stack_ports(settings) if is_taken(port.number)]
     assert stop(settings) is False
+
+
+def pid_of(settings: Settings, name: str) -> int:
+    """The process id of a process of the stack."""
+    (found,) = [process.pid for process in state(settings).processes if process.name == name]
+    assert found is not None
+    return found
+
+
+def wait_for_answer(settings: Settings) -> None:
+    """Until the API has a version that answers."""
+    deadline = time.monotonic() + 30
+    with ScoringApi.of(settings, "churn") as api:
+        while (answering := api.answering()).version is None:
+            assert time.monotonic() < deadline, answering.why
+            time.sleep(0.1)
 
 
 def free_port() -> int:

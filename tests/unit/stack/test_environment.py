@@ -21,6 +21,7 @@ INHERITED = {
     "PYTHONPATH": "/srv/tools",
     "MODELOPS_DAGS_FOLDER": "/srv/dags",
     "MODELOPS_EXTRA": "kept",
+    "MODELOPS_API_HOST": "0.0.0.0",
 }
 
 
@@ -44,6 +45,10 @@ def test_the_project_comes_first_and_variables_are_passed_on(environment: dict[s
 
 def test_every_process_sees_the_settings_of_the_caller(environment: dict[str, str], settings: Settings) -> None:
     assert Settings.from_environment(environment) == settings
+
+
+def test_the_scoring_api_listens_on_loopback_whatever_a_container_is_told(environment: dict[str, str]) -> None:
+    assert Settings.from_environment(environment).api_host == "127.0.0.1"
 
 
 def test_calls_to_this_machine_take_no_proxy(environment: dict[str, str]) -> None:
@@ -78,4 +83,6 @@ def test_the_supervisor_gets_loopback_addresses_and_no_secret(settings: Settings
 
 def test_an_mlflow_server_of_others_is_not_started(tmp_path: Path) -> None:
     environ = {"MODELOPS_HOME": str(tmp_path), "MODELOPS_MLFLOW_URI": "https://mlflow.example"}
-    assert "mlflow" not in supervisor_config(Settings.from_environment(environ)).replace(str(tmp_path), "")
+    text = supervisor_config(Settings.from_environment(environ)).replace(str(tmp_path), "")
+    assert "mlflow" not in text
+    assert "[program:api]" in text

@@ -18,7 +18,9 @@ from include.stack.home import (
     socket_path,
     stack_id,
 )
-from include.stack.secrets import load_secrets
+from include.stack.secrets import api_key_file, load_secrets, local_key
+from include.state import api_keys
+from include.state.database import connect
 
 
 def at(settings: Settings, home: Path) -> Settings:
@@ -86,6 +88,34 @@ def test_secrets_are_made_once_and_are_for_their_owner_only(settings: Settings) 
     assert made.password not in repr(made)
 
 
+def test_the_local_key_is_made_once_for_its_owner_and_known_to_the_api_by_its_hash(settings: Settings) -> None:
+    secret = local_key(settings)
+    assert local_key(settings) == secret
+    assert stat.S_IMODE(api_key_file(settings).stat().st_mode) == 0o600
+    (key,) = api_keys.every(connect(settings.state_url))
+    assert key.sha256 == api_keys.digest(secret.encode())
+    assert key.scopes == {"predict", "feedback", "admin"}
+    assert secret.encode() not in Path(connect(settings.state_url).url.database).read_bytes()
+
+
+def test_a_local_key_that_was_revoked_is_made_anew(settings: Settings) -> None:
+    first, engine = local_key(settings), connect(settings.state_url)
+    (key,) = api_keys.every(engine)
+    api_keys.revoke(engine, key.id)
+    second = local_key(settings)
+    assert second not in (first, "")
+    assert [bool(key.revoked_at) for key in api_keys.every(engine)] == [True, False]
+    assert local_key(settings) == second
+
+
+def test_a_state_database_that_is_new_learns_the_key_that_there_is(settings: Settings, tmp_path: Path) -> None:
+    secret = local_key(settings)
+    other = dataclasses.replace(settings, state_url=f"sqlite:///{tmp_path / 'other.db'}")
+    assert local_key(other) == secret
+    assert len(api_keys.every(connect(other.state_url))) == 1
+
+
 def test_two_homes_share_no_secret(settings: Settings, tmp_path: Path) -> None:
     one, other = load_secrets(settings), load_secrets(at(settings, tmp_path / "other"))
     assert not set(dataclasses.astuple(one)) & set(dataclasses.astuple(other))
+    assert local_key(settings) != local_key(at(settings, tmp_path / "other"))
