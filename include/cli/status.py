@@ -79,6 +79,7 @@ def _champion(engine: Engine, use_case: str) -> dict[str, Any] | None:
         "model_sha256": promotion.model_sha256,
         "data_version": promotion.data_version,
         "promoted_at": promotion.done_at,
+        "put_back": next((why for why in promotion.reasons if why.startswith(promotions.PUT_BACK)), None),
     }
 
 
@@ -162,6 +163,7 @@ def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
         auc = f"{champion['roc_auc_holdout']:.4f} (95 % interval {low:.4f} to {high:.4f})"
         rows += [
             ("champion", f"version {champion['version']}, promoted {champion['promoted_at']}"),
+            *([("", champion["put_back"])] if champion["put_back"] else []),
             ("hold-out ROC AUC", auc),
             ("model SHA-256", champion["model_sha256"]),
             ("trained on", champion["data_version"]),

@@ -80,9 +80,11 @@ def sound_champion(engine: Engine, client: MlflowClient, run: Run, cache: Path) 
         if run.run_mode == DRY_RUN or (champion or last) is None:
             return champion
         if champion is None:
-            why = f"CHAMPION_GONE: version {last} is champion no more: it or its alias was deleted from the registry"
+            why = (
+                f"{promotions.GONE}: version {last} is champion no more: it or its alias was deleted from the registry"
+            )
         elif damage := _damage(client, name, champion, cache):
-            why = f"CHAMPION_DAMAGED: version {champion} gives way: {damage}"
+            why = f"{promotions.DAMAGED}: version {champion} gives way: {damage}"
         else:
             return champion
         earlier = _last_sound(engine, client, name, champion, cache)

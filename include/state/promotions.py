@@ -11,6 +11,9 @@ from include.state import database as db
 
 table = db.promotions
 
+GONE, DAMAGED = PUT_BACK = ("CHAMPION_GONE", "CHAMPION_DAMAGED")
+"""How the reason begins for which an earlier version became champion again."""
+
 
 @dataclass(frozen=True)
 class Promotion:

@@ -16,16 +16,17 @@ from include.settings import PROJECT
 TEXT = (PROJECT / "docker-compose.yaml").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "modelops"}
-AIRFLOW = {name: service for name, service in OURS.items() if name != "mlflow"}
+AIRFLOW = {name: service for name, service in OURS.items() if name not in ("mlflow", "api")}
 REQUIRED = set(re.findall(r"\$\{(\w+):\?", TEXT))
 # A variable that compose puts in: ${NAME}, or with what is after the name; $$ is a dollar of the container's own.
 VARIABLE = re.compile(r"(?<!\$)\$\{?(\w+)([^}]*)")
 SECRET_NAME = re.compile(r"PASSWORD|SECRET|KEY|AUTH$")
 
 
-def test_only_the_two_pages_are_published_and_on_loopback() -> None:
+def test_only_the_two_pages_and_the_api_are_published_and_on_loopback() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {
+        "api": ["127.0.0.1:${MODELOPS_API_PORT:-8000}:8000"],
         "api-server": ["127.0.0.1:${MODELOPS_AIRFLOW_PORT:-8080}:8080"],
         "mlflow": ["127.0.0.1:${MODELOPS_MLFLOW_PORT:-5000}:5000"],
     }
@@ -62,6 +63,16 @@ def test_every_component_of_airflow_has_the_same_settings() -> None:
         "AIRFLOW__API_AUTH__JWT_SECRET",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
     } <= set(settings[0])
+
+
+def test_the_scoring_api_shares_state_and_home_with_the_workers_and_no_secret_of_airflow() -> None:
+    api, worker = SERVICES["api"], SERVICES["worker"]
+    assert not [key for key in api["environment"] if "AIRFLOW" in key]
+    assert {key: worker["environment"][key] for key in ("MODELOPS_STATE_URL", "MODELOPS_MLFLOW_URI")}.items() <= (
+        api["environment"].items()
+    )
+    assert set(api["volumes"]) <= set(worker["volumes"])
+    assert worker["environment"]["MODELOPS_API_URL"] == "http://api:8000"
 
 
 def test_no_password_has_a_default_or_is_written_down() -> None:

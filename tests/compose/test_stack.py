@@ -1,4 +1,4 @@
-"""The stack of containers, from the build to the last volume: two retrains on the real Telco file."""
+"""The stack of containers, from the build to the last volume: retrains on the real Telco file, and predictions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,14 @@ from include.stack.environment import read_env_file
 pytestmark = pytest.mark.compose
 
 NAME = "modelops-test"
+SERVICES = ("AIRFLOW", "MLFLOW", "API")
+"""What is published."""
+COLLECTED = """
+from include.settings import Settings
+from include.state import runs
+from include.state.database import connect
+print(runs.last(connect(Settings.from_environment().state_url), "churn", "monitor").details["collected"]["predictions"])
+"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, telco_csv: Path) -> Iterator
         pytest.skip("no container engine answers")
     folder = tmp_path_factory.mktemp("compose")
     env_file = folder / ".env"
-    ports = "".join(f"MODELOPS_{service}_PORT={free_port()}\n" for service in ("AIRFLOW", "MLFLOW"))
+    ports = "".join(f"MODELOPS_{service}_PORT={free_port()}\n" for service in SERVICES)
     env_file.write_text(f"{ports}MODELOPS_SOURCES={telco_csv.parent}\n")
     subprocess.run(["make", "-s", "-f", PROJECT / "Makefile", "secrets"], cwd=folder, check=True)
     stack = Stack(env_file)
@@ -102,14 +111,14 @@ def test_nothing_runs_before_it_is_asked_for(stack: Stack) -> None:
     assert stack.status()["last_run"] is None
 
 
-def test_both_pages_answer_and_nothing_else_is_published(stack: Stack) -> None:
+def test_both_pages_and_the_api_answer_and_nothing_else_is_published(stack: Stack) -> None:
     published = {
         (port["URL"], port["PublishedPort"])
         for line in stack.compose("ps", "--format", "json").splitlines()
         for port in json.loads(line)["Publishers"] or []
         if port["PublishedPort"]
     }
-    assert published == {("127.0.0.1", int(stack.env[f"MODELOPS_{s}_PORT"])) for s in ("AIRFLOW", "MLFLOW")}
+    assert published == {("127.0.0.1", int(stack.env[f"MODELOPS_{s}_PORT"])) for s in SERVICES}
     for service in ("AIRFLOW", "MLFLOW"):
         page = httpx.get(stack.url(service), follow_redirects=True, trust_env=False)
         assert page.is_success
@@ -126,6 +135,21 @@ def test_a_retrain_on_the_real_file_ends_with_a_champion(stack: Stack, telco_csv
     assert status["champion"]["roc_auc_holdout"] == pytest.approx(0.845, abs=0.001)
     assert status["registered_versions"] == 1
     assert status["data"]["simulated"] is False
+
+
+def test_the_champion_answers_who_has_a_key_and_the_worker_collects_what_it_answered(stack: Stack) -> None:
+    key = stack.modelops("keys", "add", "test", "--scope", "predict").split()[0]
+    url = f"{stack.url('API')}/churn/v1/customers/7590-VHVEG/predict"
+    assert httpx.post(url, json={}, trust_env=False).status_code == 401
+    headers, deadline = {"Authorization": f"Bearer {key}"}, time.monotonic() + 30
+    while not (answer := httpx.post(url, json={}, headers=headers, trust_env=False)).is_success:
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(1)
+    assert answer.json()["prediction"]["model_version"] == "1"
+    found = stack.status()["api"]
+    assert (found["version"], found["is_current"], found["why"]) == ("1", True, [])
+    assert stack.run("churn_monitor", "first") == "success"
+    assert stack.compose("exec", "-T", "worker", "python", "-c", COLLECTED).split()[-1] == "1"
 
 
 def test_the_same_again_changes_nothing(stack: Stack) -> None:

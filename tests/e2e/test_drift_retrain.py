@@ -1,8 +1,12 @@
-"""The whole loop on the real scheduler: drift in the data asks for a retrain, and Airflow starts it by itself."""
+"""The whole loop on the real scheduler: the champion answers over HTTP, and drift in the data asks for a retrain."""
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,14 +14,20 @@ from pathlib import Path
 
 import pytest
 
+from include.cli.prediction import show_prediction
 from include.cli.source import newest_as_of, register_source
 from include.cli.status import use_case_state
 from include.settings import Settings
+from include.stack import scoring_api
 from include.stack.airflow_api import AirflowApi
 from include.stack.home import prepare_home
 from include.stack.processes import start, stop
+from include.stack.scoring_api import ScoringApi
+from include.stack.secrets import local_key
+from include.stack.supervision import Supervisor
 from include.state import promotions, publications, requests, runs
 from include.state.database import connect
+from tests.faults.invariants import collected
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
 
@@ -43,7 +53,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
         stop(settings)
 
 
-def test_covariate_drift_is_answered_by_a_retrain(settings: Settings):
+def test_the_champion_answers_and_covariate_drift_is_answered_by_a_retrain(settings: Settings, capsys, monkeypatch):
     today = newest_as_of(settings, "churn")
     register_source(settings, f"simulator:?drift=covariate&drift_from={today}")
     start(settings)
@@ -56,6 +66,7 @@ def test_covariate_drift_is_answered_by_a_retrain(settings: Settings):
         links = api.call("GET", "/api/v2/dags/churn_retrain/dagRuns/r1/taskInstances/gate/links")["extra_links"]
         assert links["Verdict"].startswith(f"{settings.mlflow_uri}/#/experiments/")
         assert links["Verdict"].endswith("/artifacts/evaluation/verdict.html")
+        ids = predicted(settings, capsys)
         assert run(api, "churn_ingest", "i2", {"as_of": later}) == "success"
         assert run(api, "churn_monitor", "m1", {"as_of": later}) == "success"
 
@@ -63,6 +74,7 @@ def test_covariate_drift_is_answered_by_a_retrain(settings: Settings):
     monitor = runs.get(engine, "churn", "monitor", "m1")
     assert monitor is not None
     assert monitor.outcome == "REQUESTED"
+    assert collected(settings, "churn") == sorted(ids)
     assert "MonthlyCharges" in monitor.details["drifted_columns"]
     (request,) = wait_for_outcome(settings)
     row = runs.last(engine, "churn", "retrain")
@@ -77,6 +89,40 @@ def test_covariate_drift_is_answered_by_a_retrain(settings: Settings):
     state = use_case_state(settings, "churn")
     assert state["registered_versions"] == len(promotions.history(engine, "churn"))
     assert state["pending_requests"] == 0
+    refused(settings, capsys, monkeypatch)
+
+
+def predicted(settings: Settings, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What ``make run`` ends with, and the command that it names; the ids of both predictions."""
+    assert show_prediction(settings, "churn")
+    assert use_case_state(settings, "churn")["api"] == {
+        "url": f"http://127.0.0.1:{settings.api_port}/churn",
+        "version": "1",
+        "is_current": True,
+        "why": (),
+    }
+    said = capsys.readouterr().out
+    assert ", in " in said
+    assert local_key(settings) not in said
+    (told,) = re.findall(r"by version 1, .*\(prediction (\w+)\)", said)
+    (command,) = re.findall(r"curl .*", said)
+    if shutil.which("curl") is None:
+        return [told]
+    answer = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    prediction = json.loads(answer.stdout)["prediction"]
+    assert prediction["model_version"] == "1"
+    assert prediction["reasons"]["raising"]
+    return [told, prediction["prediction_id"]]
+
+
+def refused(settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``make run`` says when the API is down, or knows nothing of the use case."""
+    with ScoringApi.of(settings, "churn") as ours, ScoringApi.of(settings, "of_tomorrow") as other:
+        assert (ours.is_unknown(), other.is_unknown()) == (False, True)
+    monkeypatch.setattr(scoring_api, "FOLLOW_SECONDS", 2.0)
+    Supervisor(settings).stop_process("api")
+    assert not show_prediction(settings, "churn")
+    assert f"nothing answers at {settings.api_url}/churn" in capsys.readouterr().err
 
 
 def run(api: AirflowApi, dag_id: str, run_id: str, conf: dict[str, str]) -> str:

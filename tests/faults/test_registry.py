@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import MlflowException
 
+from include.cli.status import use_case_state
 from include.registry import patience, promotion, tracking, versions
 from include.registry.promotion import ChampionChanged
 from include.settings import Settings
@@ -269,6 +270,7 @@ def test_f35_a_deleted_champion_is_put_back_from_the_ledger(delete, back, traine
     assert serving is not None
     assert (serving.version, serving.previous_version, serving.run_id) == (back, "3", "m1")
     assert serving.reasons[0].startswith("CHAMPION_GONE: version 3 is champion no more")
+    assert use_case_state(settings, name)["champion"]["put_back"] == serving.reasons[0]
     check(settings, name)
     Retrain(name, trained.folder, "r4", "d" * 64).whole(settings, uri(mlflow_server.port))
     assert versions.alias(client, name) == "4"
