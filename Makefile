@@ -26,7 +26,7 @@ SECRETS := POSTGRES_PASSWORD:32 VALKEY_PASSWORD:32 AIRFLOW_PASSWORD:32 \
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.installed ## start everything, ingest, retrain, show the outcome [SOURCE=path-or-uri USE_CASE=name]
+run: $(VENV)/.installed ## start everything, ingest, retrain, predict, show the outcome [SOURCE=path-or-uri USE_CASE=name]
 	@$(MODELOPS) run $(if $(SOURCE),--source '$(SOURCE)') $(if $(USE_CASE),--use-case '$(USE_CASE)')
 
 down: ## stop every process of the stack

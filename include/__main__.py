@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m include", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="start the stack, ingest, retrain, and show the outcome")
+    run = commands.add_parser("run", help="start the stack, ingest, retrain, predict, and show the outcome")
     run.add_argument("--source", help="a CSV or Parquet file, or a URI, to learn from")
     run.add_argument("--use-case", default="churn")
     source = commands.add_parser("source", help="say what a use case learns from, on a stack that is not started here")

@@ -26,7 +26,7 @@ from include.state import runs
 from include.state.database import connect
 from tests.steps.loop import FIRST
 
-AIRFLOW = ("scheduler", "api-server", "dag-processor", "triggerer")
+SUSPENDED = ("scheduler", "api-server", "dag-processor", "triggerer", "api")
 EXPECTED = {"ingest": "PUBLISHED", "retrain": "PROMOTED"}
 """The DAGs of the loop and the outcome that each has to have: another one is not what is measured."""
 
@@ -35,7 +35,7 @@ RUN_SECONDS = 900.0
 
 
 class Stack:
-    """A stack for a ``with`` statement; outside of ``awake`` its Airflow is suspended.
+    """A stack for a ``with`` statement; outside of ``awake`` its Airflow and its scoring API are suspended.
 
     A suspended stack takes no time from the one beside it, so that rounds of several stacks can be interleaved.
     """
@@ -74,7 +74,7 @@ class Stack:
 
     @contextmanager
     def awake(self) -> Iterator[AirflowApi]:
-        """Let Airflow run for the length of the block."""
+        """Let Airflow and the scoring API run for the length of the block."""
         self._signal(psutil.Process.resume)
         try:
             time.sleep(SETTLE_SECONDS)
@@ -123,8 +123,8 @@ class Stack:
         return [psutil.Process(state.pid) for state in states if state.name in names and state.pid]
 
     def _signal(self, act: Callable[[psutil.Process], None]) -> None:
-        """Suspend or resume Airflow with all that it has started; MLflow goes on, for the steps without Airflow."""
-        for process in self._processes(*AIRFLOW):
+        """Suspend or resume all but MLflow, which goes on for the steps without Airflow, with all they have started."""
+        for process in self._processes(*SUSPENDED):
             for member in (process, *process.children(recursive=True)):
                 with suppress(psutil.NoSuchProcess):  # a task or a parser that has just ended
                     act(member)
