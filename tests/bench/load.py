@@ -46,17 +46,11 @@ class Load:
 
 @dataclass(frozen=True)
 class Found:
-    """How long each answer took, and all of them together from the first question to the last answer."""
+    """How many answers came in a second, and within how many milliseconds half of them and 99 % of them."""
 
-    seconds: float
-    milliseconds: Sequence[float]
-
-    @property
-    def per_second(self) -> float:
-        return len(self.milliseconds) / self.seconds
-
-    def percentile(self, share: float) -> float:
-        return float(np.percentile(self.milliseconds, share))
+    per_second: float
+    p50: float
+    p99: float
 
 
 def put(load: Load) -> Found:
@@ -115,7 +109,8 @@ class _Connection(asyncio.Protocol):
 
 
 async def _run(load: Load) -> Found:
-    loop, took, requests = asyncio.get_running_loop(), [], load.requests()
+    loop, requests = asyncio.get_running_loop(), load.requests()
+    took: list[float] = []
     began = time.perf_counter()
     ends = [loop.create_future() for _ in range(load.connections)]
     connect = partial(_Connection, requests, began + load.seconds, took)
@@ -123,7 +118,9 @@ async def _run(load: Load) -> Found:
         await loop.create_connection(partial(connect, end), HOST, load.port)
     async with asyncio.timeout(load.seconds + OVERDUE_SECONDS):
         await asyncio.gather(*ends)
-    return Found(time.perf_counter() - began, took)
+    seconds = time.perf_counter() - began
+    p50, p99 = np.percentile(took, [50, 99]).tolist()
+    return Found(len(took) / seconds, p50, p99)
 
 
 if __name__ == "__main__":

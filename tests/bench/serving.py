@@ -78,14 +78,14 @@ def serving(folder: Path, say: Callable[[str], None]) -> Values:
                 f"{TOGETHER} at a time {_shown(ours)}; MLflow {_shown(mlflow)}; load {os.getloadavg()[0]:.1f}"
             )
             if number:
-                found["p50_ms"].append(alone.percentile(50))
+                found["p50_ms"].append(alone.p50)
                 found["throughput_vs_mlflow"].append(ours.per_second / mlflow.per_second)
-                found["p99_vs_mlflow"].append(ours.percentile(99) / mlflow.percentile(99))
+                found["p99_vs_mlflow"].append(ours.p99 / mlflow.p99)
     return {f"serving.{name}": values for name, values in found.items()}
 
 
 def _shown(found: Found) -> str:
-    return f"{found.per_second:,.0f}/s, p50 {found.percentile(50):.2f} ms, p99 {found.percentile(99):.1f} ms"
+    return f"{found.per_second:,.0f}/s, p50 {found.p50:.2f} ms, p99 {found.p99:.1f} ms"
 
 
 def train(path: Path, spec: UseCase) -> Model:
