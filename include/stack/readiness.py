@@ -8,7 +8,7 @@ from datetime import datetime
 
 import httpx
 
-from include.settings import Settings
+from include.settings import HOST, Settings
 from include.stack import StackError
 from include.stack.environment import airflow_url
 from include.stack.migrations import tail
@@ -46,7 +46,7 @@ def not_ready(client: httpx.Client, settings: Settings, states: tuple[ProcessSta
     """Name the processes that are not up or do not answer as they should."""
     late = {p.name for p in states if not p.is_up}
     # Whether there is a model that it can answer with is another question: the first one is made by this stack.
-    if not _answers(client, f"{settings.api_url}/health"):
+    if not _answers(client, f"http://{HOST}:{settings.api_port}/health"):
         late.add("api")
     if runs_mlflow(settings) and not _answers(client, f"{settings.mlflow_uri}/health"):
         late.add("mlflow")
