@@ -8,8 +8,9 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-from airflow.sdk import Param, task
+from airflow.sdk import Context, Param, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from notifiers import notifiers
 
 from include.errors import BadRequest, DataRejected, NothingToDo
 from include.settings import Settings
@@ -25,6 +26,11 @@ DEFAULT_ARGS = {
     "max_retry_delay": timedelta(minutes=5),
     "execution_timeout": timedelta(minutes=30),
 }
+ENDED_EARLY = {
+    "timed_out": "the run took longer than it may, and was ended",
+    "all_tasks_deadlocked": "no task of the run could go on",
+}
+"""What Airflow says of a run that it fails with its last task still to come, and what the ledger does."""
 PARAMS = {
     "as_of": Param(
         None,
@@ -66,6 +72,7 @@ def common(spec: UseCase, kind: str, doc: str | None) -> dict[str, Any]:
         "catchup": False,
         "max_active_runs": 1,
         "dagrun_timeout": timedelta(hours=3),
+        "on_failure_callback": [functools.partial(close_ended_early, spec, kind), *notifiers(spec.name)],
         "default_args": {**DEFAULT_ARGS, "owner": spec.owner},
         "params": {name: PARAMS[name] for name in (PARAMS if kind == "retrain" else ("as_of", "reason"))},
         "render_template_as_native_obj": True,
@@ -131,9 +138,10 @@ def open_run(spec: UseCase, kind: str) -> Any:
 
 
 def close_run(spec: UseCase, kind: str) -> Any:
-    """The teardown: close the run's ledger row, naming the tasks that failed."""
+    """The teardown: close the run's ledger row, naming the tasks that failed; then people are told how it ended."""
+    tell = notifiers(spec.name)
 
-    @task(task_id="close_run")
+    @task(task_id="close_run", on_success_callback=tell, on_failure_callback=tell)
     def closed(**context: Any) -> str:
         dag_run, ti = context["dag_run"], context["ti"]
         states = ti.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id]).get(dag_run.run_id, {})
@@ -141,3 +149,9 @@ def close_run(spec: UseCase, kind: str) -> Any:
         return imported("ledger", "close_run")(spec.name, kind, dag_run.run_id, failed)
 
     return closed().as_teardown()
+
+
+def close_ended_early(spec: UseCase, kind: str, context: Context) -> None:
+    """Close the ledger row of a run that Airflow ended without its teardown, such as one that took too long."""
+    if context["reason"] in ENDED_EARLY:
+        imported("ledger", "close_run")(spec.name, kind, context["run_id"], [], why=ENDED_EARLY[context["reason"]])

@@ -86,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     keys.add_parser("list", help="show all keys, none of which can be used from here")
     keys.add_parser("revoke", help="let a key be used no more").add_argument("key", metavar="KEY", help="its id")
+    notify = commands.add_parser("notify", help="send what was not sent yet of how the runs ended")
+    notify.add_argument("name", metavar="NAME")
+    notify.add_argument("--test", action="store_true", help="send a test through every channel instead")
     return parser
 
 
@@ -143,6 +146,10 @@ def _dispatch(args: argparse.Namespace, settings: Settings) -> int:
                     return keys.revoke(settings, args.key)
                 case _:
                     return keys.show(settings)
+        case "notify":
+            from include.cli.notify import notify
+
+            return notify(settings, args.name, test=args.test)
         case "check":
             from include.cli.check import check
 

@@ -11,13 +11,14 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 from include.cli.console import console, heading, line
+from include.notifications.outbox import TOO_OLD
 from include.settings import Settings
 from include.spec import discover
 from include.stack.environment import airflow_url
 from include.stack.scoring_api import ScoringApi
 from include.stack.secrets import USER, load_secrets
-from include.state import overrides, promotions, publications, requests, runs
-from include.state.database import connect
+from include.state import notifications, overrides, promotions, publications, requests, runs
+from include.state.database import ago, connect
 
 MOST_OVERRIDES = 3
 VERDICTS = frozenset({"PROMOTED", "REFUSED", "NOT_EVALUATED", "UNCHANGED", "DRY_RUN"})
@@ -45,6 +46,7 @@ def use_case_state(settings: Settings, use_case: str) -> dict[str, Any]:
         "overrides": _overrides(engine, use_case),
         "last_monitor": _last_monitor(engine, use_case),
         "pending_requests": len(requests.pending(engine, use_case)),
+        "not_delivered": _not_delivered(engine, use_case),
         "data": _data(engine, use_case),
         "api": _api(settings, use_case),
     }
@@ -128,6 +130,13 @@ def _api(settings: Settings, use_case: str) -> dict[str, Any]:
         return {"url": api.url, **asdict(api.answering())}
 
 
+def _not_delivered(engine: Engine, use_case: str) -> list[dict[str, Any]]:
+    """Messages of the last day that have not got to people, with what the last attempt ran into."""
+    shown = ("channel", "event", "kind", "run_id", "attempts", "error")
+    waiting = notifications.waiting(engine, use_case, ago(TOO_OLD))
+    return [{name: getattr(one, name) for name in shown} for one in waiting if one.error]
+
+
 def _data(engine: Engine, use_case: str) -> dict[str, Any] | None:
     publication = publications.latest(engine, use_case, "data")
     if publication is None:
@@ -182,6 +191,9 @@ def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
     versions = state["registered_versions"]
     rows += [("versions", "MLflow does not answer" if versions is None else str(versions))]
     rows += [("pending requests", str(state["pending_requests"]))]
+    for one in state["not_delivered"]:
+        what = f"{one['channel']}: {one['event']} of {one['kind']} {one['run_id']}: {one['error']}"
+        rows += [("not delivered", what)]
     for given in state["overrides"][:MOST_OVERRIDES]:
         used = f"used by {given['used_by']}" if given["used_by"] else f"until {given['until']}"
         what = f"{given['obstacle']} of version {given['champion']}, by {given['by']}, {used}: {given['because']}"

@@ -22,6 +22,7 @@ from include.spec.gate import (
 )
 from include.spec.loading import discover, find, load
 from include.spec.monitoring import RetrainPolicy
+from include.spec.notifications import Event, Notifications
 from include.spec.serving import Capturing, Serving
 from include.spec.training import Candidate, Decision, Split
 from include.spec.use_case import MISSING, Card, UseCase
@@ -38,6 +39,7 @@ __all__ = [
     "Column",
     "Constraint",
     "Decision",
+    "Event",
     "Fairness",
     "FairnessLimit",
     "FairnessMetric",
@@ -47,6 +49,7 @@ __all__ = [
     "Limits",
     "Many",
     "Metric",
+    "Notifications",
     "RetrainPolicy",
     "Rule",
     "Scalar",

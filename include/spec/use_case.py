@@ -15,6 +15,7 @@ from include.spec.data import Column, Features, Limits, Source, Target, located
 from include.spec.faults import faults_of
 from include.spec.gate import Gate, bin_names
 from include.spec.monitoring import Monitoring, RetrainPolicy
+from include.spec.notifications import Notifications
 from include.spec.serving import Capturing, Serving
 from include.spec.training import Decision, Training
 
@@ -78,6 +79,7 @@ class UseCase(Frozen):
     retrain_policy: RetrainPolicy = RetrainPolicy()
     serving: Serving = Field(default=Serving(), exclude=True)  # how a model is asked makes no other one
     capture: Capturing = Field(default=Capturing(), exclude=True)  # nor does how its answers are kept
+    notifications: Notifications = Field(default=Notifications(), exclude=True)  # nor does what is said of it
     schedules: Schedules = Schedules()
     card: Card = Field(default=Card(), exclude=True)  # words make no other model, and so no other fingerprint
     folder: Path = Field(default=Path(), exclude=True)

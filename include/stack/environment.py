@@ -63,6 +63,7 @@ def _project(settings: Settings, kept: Mapping[str, str]) -> dict[str, str]:
         "MODELOPS_LAKE_URI": settings.lake_uri,
         "MODELOPS_MLFLOW_URI": settings.mlflow_uri,
         "MODELOPS_MLFLOW_PAGES": settings.mlflow_pages,
+        "MODELOPS_AIRFLOW_PAGES": settings.airflow_pages,
         "MODELOPS_AIRFLOW_PORT": str(settings.airflow_port),
         "MODELOPS_MLFLOW_PORT": str(settings.mlflow_port),
         "MODELOPS_API_PORT": str(settings.api_port),

@@ -1,1 +1,1 @@
-"""Small state in a database: runs, sources, publications, requests, decisions, overrides and promotions."""
+"""Small state in a database: runs, sources, publications, requests, decisions, overrides, promotions, notices."""

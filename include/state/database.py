@@ -7,7 +7,7 @@ store and order them alike.
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,32 @@ api_keys = Table(
     Column("revoked_at", String, nullable=True),
 )
 
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("use_case", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("event", String, nullable=False),
+    Column("notice", JSON, nullable=False),
+    Column("held_back", Boolean, nullable=False),
+    Column("more", Integer, nullable=False),
+    Column("noticed_at", String, nullable=False),
+    UniqueConstraint("use_case", "kind", "run_id", "event"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("notification", Integer, primary_key=True, autoincrement=False),
+    Column("channel", String, primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    Column("begun_at", String, nullable=True),
+    Column("delivered_at", String, nullable=True),
+    Column("error", String, nullable=True),
+)
+
 fences = Table("fences", metadata, Column("name", String, primary_key=True), Column("value", Integer, nullable=False))
 
 
@@ -181,11 +207,16 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def ago(period: timedelta) -> str:
+    """The moment that is so long past, to compare such records with."""
+    return (datetime.now(UTC) - period).isoformat(timespec="milliseconds")
+
+
 def insert_once(connection: Connection, table: Table, **values: Any) -> bool:
     """Insert a row unless one with its key is there, also when two try at once; return whether it was inserted."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
+    return connection.execute(statement).first() is not None
 
 
 @lru_cache(maxsize=8)

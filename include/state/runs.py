@@ -30,6 +30,7 @@ class Run:
 
 @dataclass(frozen=True)
 class LedgerRow:
+    kind: str
     run_id: str
     as_of: str | None
     outcome: str | None
@@ -86,8 +87,8 @@ def _update(connection: Connection, run: Run, **values: Any) -> None:
     connection.execute(update(db.runs).where(_is(run.use_case, run.kind, run.run_id)).values(**values))
 
 
-def close_row(engine: Engine, use_case: str, kind: Kind, run_id: str, failed: list[str]) -> str:
-    """Close the row and return its outcome; a run without one ``FAILED``, and ``failed`` names its tasks.
+def close_row(engine: Engine, use_case: str, kind: Kind, run_id: str, failed: list[str], why: str = "") -> str:
+    """Close the row and return its outcome; a run without one ``FAILED``: ``failed`` names its tasks, or ``why``.
 
     A run whose first step died before it opened a row gets one here.
     """
@@ -102,8 +103,7 @@ def close_row(engine: Engine, use_case: str, kind: Kind, run_id: str, failed: li
         if outcome is None:
             outcome = "FAILED"
             reasons = [f"{task}: {error}" for task, error in sorted(row.details.get("errors", {}).items())]
-            reasons += [f"task {name} failed" for name in failed]
-            reasons = reasons or ["the run ended before its last task"]
+            reasons += [f"task {name} failed" for name in failed] or [why or "the run ended before its last task"]
         connection.execute(
             update(db.runs)
             .where(_is(use_case, kind, run_id))
@@ -152,7 +152,13 @@ def last(
     return _ledger_row(row) if row else None
 
 
+def ended(engine: Engine, use_case: str, since: str) -> list[LedgerRow]:
+    """The runs of all kinds that have ended after ``since`` (as ``db.now`` has it), in the order of their ends."""
+    query = select(db.runs).where(db.runs.c.use_case == use_case, db.runs.c.ended_at > since)
+    with engine.connect() as connection:
+        return [_ledger_row(row) for row in connection.execute(query.order_by(db.runs.c.ended_at))]
+
+
 def _ledger_row(row: Any) -> LedgerRow:
-    return LedgerRow(
-        row.run_id, row.as_of, row.outcome, row.reason, tuple(row.reasons), row.details, row.started_at, row.ended_at
-    )
+    columns = {name: getattr(row, name) for name in LedgerRow.__dataclass_fields__}
+    return LedgerRow(**columns | {"reasons": tuple(row.reasons)})

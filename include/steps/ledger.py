@@ -179,11 +179,14 @@ def _resolve_as_of(
     return (moment.astimezone(UTC) if moment.tzinfo else moment).date().isoformat()
 
 
-def close_run(use_case: str, kind: Kind, run_id: str, failed: list[str]) -> str:
-    """Close the ledger row whatever happened, settle what the run claimed, end its MLflow runs; return the outcome."""
+def close_run(use_case: str, kind: Kind, run_id: str, failed: list[str], why: str = "") -> str:
+    """Close the ledger row whatever happened, settle what the run claimed, end its MLflow runs; return the outcome.
+
+    ``why``: the run ended before its last task, if another one than that closes it.
+    """
     settings = Settings.from_environment()
     engine = connect(settings.state_url)
-    outcome = runs.close_row(engine, use_case, kind, run_id, failed)
+    outcome = runs.close_row(engine, use_case, kind, run_id, failed, why)
     reach("run.closed")
     _settle(engine, use_case, run_id, outcome)
     if kind == "retrain":

@@ -93,7 +93,8 @@ def note(work: Work, record: Record, verdict: Verdict, under: Circumstances) -> 
     evidence = {**facts, **page, "codes": codes, "others": under.others, "override": given}
     decisions.record(work.engine, work.run, "gate", verdict.outcome.value, reasons, evidence)
     outcome = {"verdict": verdict.outcome.value, "metrics": record["metrics"]}
-    runs.record(work.engine, work.run, None, **outcome, verdict_page=page["page"], verdict_mlflow=page["mlflow"])
+    outcome |= {"verdict_page": page["page"], "verdict_mlflow": page["mlflow"], "verdict_link": under.mlflow_page}
+    runs.record(work.engine, work.run, None, **outcome)
     return reasons
 
 
