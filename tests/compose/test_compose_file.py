@@ -20,6 +20,8 @@ AIRFLOW = {name: service for name, service in OURS.items() if name not in ("mlfl
 REQUIRED = set(re.findall(r"\$\{(\w+):\?", TEXT))
 # A variable that compose puts in: ${NAME}, or with what is after the name; $$ is a dollar of the container's own.
 VARIABLE = re.compile(r"(?<!\$)\$\{?(\w+)([^}]*)")
+OPTIONAL = ("PGPASSWORD", "MODELOPS_SMTP_PASSWORD")
+"""Of a source in PostgreSQL and of a mail server, which not everybody has."""
 SECRET_NAME = re.compile(r"PASSWORD|SECRET|KEY|AUTH$")
 
 
@@ -49,7 +51,8 @@ def test_every_service_of_ours_reads_the_shared_settings() -> None:
 
 def test_every_component_of_airflow_has_the_same_settings() -> None:
     own = re.compile(
-        "COMPONENT|AIRFLOW__API__WORKERS|.*SIMPLE_AUTH_MANAGER.*|.*WORKER_CONCURRENCY|MODELOPS_(PRELOAD|DATA_DOCS)|MLFLOW_BACKEND.*"
+        "COMPONENT|AIRFLOW__API__WORKERS|.*SIMPLE_AUTH_MANAGER.*|.*WORKER_CONCURRENCY|MLFLOW_BACKEND.*|"
+        "MODELOPS_(PRELOAD|DATA_DOCS|SMTP_.*|WEBHOOK_URL|AIRFLOW_PAGES)"
     )
     settings = [
         {key: value for key, value in service["environment"].items() if not own.fullmatch(key)}
@@ -77,15 +80,25 @@ def test_the_scoring_api_shares_state_and_home_with_the_workers_and_no_secret_of
 
 def test_no_password_has_a_default_or_is_written_down() -> None:
     named = {name: rest for name, rest in VARIABLE.findall(TEXT) if SECRET_NAME.search(name)}
-    assert named.pop("PGPASSWORD") == ":-"  # only who has a source in PostgreSQL gives it, and it is empty else
+    for optional in OPTIONAL:
+        assert named.pop(optional) == ":-", "empty unless somebody gives it"
     assert named.keys() == REQUIRED
     assert all(rest == ":?run `make secrets`" for rest in named.values()), named
     for service in SERVICES.values():
         for key, value in service.get("environment", {}).items():
-            if SECRET_NAME.search(key) and not key.endswith("_FILE") and key != "PGPASSWORD":
+            if SECRET_NAME.search(key) and not key.endswith("_FILE") and key not in OPTIONAL:
                 assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), key
             for password in re.findall(r"://\w*:([^@]*)@", str(value)):
                 assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", password), key
+
+
+def test_only_those_who_tell_how_runs_ended_know_where_to() -> None:
+    settings = (PROJECT / "include" / "settings.py").read_text()
+    asked = set(re.findall(r"MODELOPS_(?:SMTP_\w+|WEBHOOK_URL|AIRFLOW_PAGES)", settings))
+    assert len(asked) == 8
+    for name, service in OURS.items():
+        told = {key for key in service["environment"] if key in asked}
+        assert told == (asked if name in ("worker", "dag-processor") else set()), name
 
 
 def test_every_service_that_stays_has_a_patient_health_check() -> None:
