@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine
 
@@ -162,8 +163,8 @@ def _table(state: Mapping[str, Any]) -> Table:
 def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     if run := state["last_run"]:
-        rows += [("last retrain", f"[bold]{run['outcome']}[/bold]  ({run['run_id']}: {run['reason']})")]
-        rows += [("", reason) for reason in run["reasons"]]
+        rows += [("last retrain", f"[bold]{run['outcome']}[/bold]  ({run['run_id']}: {escape(run['reason'])})")]
+        rows += [("", escape(reason)) for reason in run["reasons"]]
         rows += [("verdict", run["verdict_page"])] if run["verdict_page"] else []
     else:
         rows += [("last retrain", "none yet; start with make run")]
@@ -184,18 +185,19 @@ def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows += [("newest data", f"{data['version']}, {data['days']}{simulated}")]
     if monitor := state["last_monitor"]:
         drifted = ", ".join(monitor["drifted_columns"]) or "none"
-        rows += [("last monitor", f"{monitor['outcome']}; drifted: {drifted}"), *(("", r) for r in monitor["reasons"])]
+        rows += [("last monitor", f"{monitor['outcome']}; drifted: {escape(drifted)}")]
+        rows += [("", escape(reason)) for reason in monitor["reasons"]]
     api = state["api"]
     answers = f"version {api['version']} answers" if api["version"] else "no version answers"
-    rows += [("scoring API", f"{answers} at {api['url']}"), *(("", reason) for reason in api["why"])]
+    rows += [("scoring API", f"{answers} at {api['url']}"), *(("", escape(reason)) for reason in api["why"])]
     versions = state["registered_versions"]
     rows += [("versions", "MLflow does not answer" if versions is None else str(versions))]
     rows += [("pending requests", str(state["pending_requests"]))]
     for one in state["not_delivered"]:
         what = f"{one['channel']}: {one['event']} of {one['kind']} {one['run_id']}: {one['error']}"
-        rows += [("not delivered", what)]
+        rows += [("not delivered", escape(what))]
     for given in state["overrides"][:MOST_OVERRIDES]:
         used = f"used by {given['used_by']}" if given["used_by"] else f"until {given['until']}"
         what = f"{given['obstacle']} of version {given['champion']}, by {given['by']}, {used}: {given['because']}"
-        rows += [("override", what)]
+        rows += [("override", escape(what))]
     return rows
