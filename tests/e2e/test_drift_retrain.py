@@ -1,4 +1,4 @@
-"""The whole loop on the real scheduler: the champion answers over HTTP, and drift in the data asks for a retrain."""
+"""The whole loop on the real scheduler: the champion answers over HTTP, drift asks for a retrain, people are told."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from include.stack.supervision import Supervisor
 from include.state import promotions, publications, requests, runs
 from include.state.database import connect
 from tests.faults.invariants import collected
+from tests.receivers import Hook, webhook
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
 
@@ -39,12 +40,19 @@ def free_port() -> str:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def hook() -> Iterator[Hook]:
+    with webhook() as made:
+        yield made
+
+
+@pytest.fixture
+def settings(tmp_path: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     monkeypatch.delenv("MODELOPS_DAGS_FOLDER", raising=False)
     monkeypatch.setenv("MODELOPS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MODELOPS_AIRFLOW_PORT", free_port())
     monkeypatch.setenv("MODELOPS_MLFLOW_PORT", free_port())
     monkeypatch.setenv("MODELOPS_API_PORT", free_port())
+    monkeypatch.setenv("MODELOPS_WEBHOOK_URL", hook.url)
     settings = Settings.from_environment()
     prepare_home(settings)
     try:
@@ -53,7 +61,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
         stop(settings)
 
 
-def test_the_champion_answers_and_covariate_drift_is_answered_by_a_retrain(settings: Settings, capsys, monkeypatch):
+def test_the_champion_answers_and_covariate_drift_is_answered_by_a_retrain(
+    settings: Settings, hook: Hook, capsys, monkeypatch
+):
     today = newest_as_of(settings, "churn")
     register_source(settings, f"simulator:?drift=covariate&drift_from={today}")
     start(settings)
@@ -89,6 +99,15 @@ def test_the_champion_answers_and_covariate_drift_is_answered_by_a_retrain(setti
     state = use_case_state(settings, "churn")
     assert state["registered_versions"] == len(promotions.history(engine, "churn"))
     assert state["pending_requests"] == 0
+    told(
+        settings,
+        hook,
+        [
+            f"churn: PROMOTED, retrain as of {today}",
+            f"churn: REQUESTED, monitor as of {later}",
+            f"churn: {row.outcome}, retrain as of {later}",
+        ],
+    )
     refused(settings, capsys, monkeypatch)
 
 
@@ -123,6 +142,17 @@ def refused(settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch:
     Supervisor(settings).stop_process("api")
     assert not show_prediction(settings, "churn")
     assert f"nothing answers at {settings.api_url}/churn" in capsys.readouterr().err
+
+
+def told(settings: Settings, hook: Hook, headlines: list[str]) -> None:
+    """What people got: each message once, with a link, and with its secret address in no log."""
+    for _ in range(100):  # a run has ended before they are told
+        if len(hook.bodies) >= len(headlines):
+            break
+        time.sleep(0.1)
+    assert hook.headlines() == headlines
+    assert f"http://127.0.0.1:{settings.airflow_port}/dags/churn_retrain/runs/r1" in hook.bodies[0]["text"]
+    assert [path for path in settings.home.rglob("*.log") if hook.path in path.read_text(errors="replace")] == []
 
 
 def run(api: AirflowApi, dag_id: str, run_id: str, conf: dict[str, str]) -> str:

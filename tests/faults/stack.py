@@ -24,9 +24,15 @@ from include.state.runs import LedgerRow
 from tests.bench.stack import free_port
 from tests.faults.home import DagRun, Home
 from tests.faults.zygote import Zygote
+from tests.receivers import Hook, webhook
 
 IMPATIENCE = """
 DEFAULT_ARGS |= {"retries": 1, "retry_delay": timedelta(seconds=1), "execution_timeout": timedelta(seconds=20)}
+patient = common
+
+def common(spec, kind, doc):
+    soon = {"dagrun_timeout": timedelta(seconds=30)} if spec.name == "endless" else {}
+    return patient(spec, kind, doc) | soon
 """
 NEVER = "0 0 29 2 *"
 TODAY = datetime.now(UTC).date().isoformat()
@@ -37,6 +43,7 @@ class Stack:
     settings: Settings
     zygote: Zygote
     armed: Path
+    hook: Hook
 
     def arm(self, failpoints: str = "") -> None:
         """From now on these points fail, each as often as it says, in every process of the stack."""
@@ -102,15 +109,17 @@ def started(folder: Path, zygote: Zygote, use_cases: dict[str, dict[str, Any]]) 
         "MODELOPS_API_PORT": str(free_port()),
         VARIABLE: f"@{folder / 'armed'}",
     }
-    settings = Settings.from_environment(environ)
-    stack = Stack(settings, zygote, folder / "armed")
-    stack.arm()
-    prepare_home(settings)
-    for name in use_cases:
-        assert DagRun(stack.home(name), "ingest", "i1", {"as_of": TODAY}).finish() == "PUBLISHED"
-    try:
-        with patch.dict(os.environ, environ):
-            start(settings)
-        yield stack
-    finally:
-        stop(settings)
+    with webhook() as hook:
+        environ |= {"MODELOPS_WEBHOOK_URL": hook.url}
+        settings = Settings.from_environment(environ)
+        stack = Stack(settings, zygote, folder / "armed", hook)
+        stack.arm()
+        prepare_home(settings)
+        for name in use_cases:
+            assert DagRun(stack.home(name), "ingest", "i1", {"as_of": TODAY}).finish() == "PUBLISHED"
+        try:
+            with patch.dict(os.environ, environ):
+                start(settings)
+            yield stack
+        finally:
+            stop(settings)

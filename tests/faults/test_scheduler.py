@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,8 @@ from tests.faults.zygote import Zygote
 pytestmark = [pytest.mark.e2e, pytest.mark.thorough, pytest.mark.filterwarnings("default")]
 
 EVERY_MINUTE = {"schedules": {"ingest": "0 0 29 2 *", "retrain": "* * * * *", "monitor": "0 0 29 2 *"}}
-USE_CASES = {"scheduled": EVERY_MINUTE, "killed": {}, "touched": {}, "sleepy": {}, "crowded": {}, "doubled": {}}
+OTHERS = ("killed", "touched", "sleepy", "endless", "crowded", "doubled")
+USE_CASES: dict[str, dict[str, Any]] = {"scheduled": EVERY_MINUTE, **{name: {} for name in OTHERS}}
 NOW = {"as_of": TODAY}
 
 
@@ -133,6 +135,21 @@ def test_f29_a_training_that_never_ends_is_ended(stack: Stack, api: AirflowApi):
     assert stack.run(api, "sleepy_retrain", "awake", NOW) == "success"
     assert stack.row("sleepy", "retrain", "awake").outcome == "PROMOTED"
     check(stack.settings, "sleepy")
+
+
+def test_f29_a_run_that_takes_too_long_is_closed_and_told(stack: Stack, api: AirflowApi):
+    """Airflow skips its teardown; see ``IMPATIENCE`` for how long it may take."""
+    stack.arm("retrain.validate_window.start=sleep600")
+    assert stack.run(api, "endless_retrain", "too_long", NOW, seconds=120) == "failed"
+
+    def told() -> list[str]:
+        return [line for line in stack.hook.headlines() if line.startswith("endless: FAILED, retrain as of ")]
+
+    wait_until(lambda: bool(told()), 60, "nobody was told")
+    row = stack.row("endless", "retrain", "too_long")
+    assert (row.outcome, row.reasons[-1]) == ("FAILED", "the run took longer than it may, and was ended")
+    assert len(told()) == 1
+    check(stack.settings, "endless")
 
 
 def test_f30_twenty_triggers_of_one_run_id_are_one_run(stack: Stack, api: AirflowApi):
