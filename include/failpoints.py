@@ -19,7 +19,8 @@ that the retry passes. The points:
 - ``versions.created``, ``versions.uploaded``, ``versions.ready``, ``versions.registered``, ``versions.aliased``: after
   the logged model, its files, its status, its version, the alias;
 - ``promotion.intended``, ``promotion.moved``, ``promotion.done``: after the intent, the alias, the end of the intent;
-- ``run.opened``, ``run.closed``: after a ledger row is opened, before its run claims anything, and after it is closed.
+- ``run.opened``, ``run.closed``: after a ledger row is opened, before its run claims anything, and after it is closed;
+- ``notifications.kept``, ``notifications.sent``: after a notice was kept, and after a channel took it.
 """
 
 from __future__ import annotations

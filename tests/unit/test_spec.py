@@ -226,6 +226,13 @@ CASES: dict[str, tuple[str, Any, str]] = {
         "gate/fairness", {"mitigation": {"constraint": "equalized_odds", "by": ["purpose"]}},
         "gate.fairness.mitigation.constraint: Input should be 'equal_opportunity' or 'demographic_parity'",
     ),
+    "an event that there is not": (
+        "notifications/events", ["FAILED", "EXPLODED"], "notifications.events.1: Input should be 'FAILED', ",
+    ),
+    "an address with a header": (
+        "notifications/email", ["ada@example.com\nBcc: eve@example.com"], "notifications.email.0: String should match",
+    ),
+    "no message at all in an hour": ("notifications/per_hour", 0, "notifications.per_hour: Input should be greater"),
     "cron with seconds": ("schedules/monitor", "0 0 1 * * *", "schedules.monitor: '0 0 1 * * *' has 6 fields"),
 }  # fmt: skip
 
@@ -236,6 +243,16 @@ def test_one_fault_is_named_with_its_path(path: Path, case: str) -> None:
     put(path, place, value)
     found = faults(path)
     assert any(line.startswith(fault) for line in found), found
+
+
+def test_who_is_told_makes_no_other_model(path: Path) -> None:
+    put(path, "title", "Loans")
+    quiet = load(path)
+    put(path, "notifications", {"email": ["risk@example.com"], "events": [], "per_hour": 1})
+    told = load(path)
+    assert told.notifications.email == ("risk@example.com",)
+    assert told.model_dump() == quiet.model_dump()
+    assert "BAD_REQUEST" not in quiet.notifications.events
 
 
 def test_a_database_is_read_by_time(path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine
 
+from include.state import database as db
 from include.state import runs
 from include.state.runs import Run
 
@@ -59,6 +61,28 @@ def test_a_run_without_an_outcome_failed(engine: Engine, details: dict, failed: 
 def test_a_run_whose_first_step_died_gets_its_row_when_it_closes(engine: Engine) -> None:
     assert close(engine, failed=("open_run",)) == "FAILED"
     assert row(engine).reasons == ("task open_run failed",)
+
+
+def test_a_run_that_was_ended_says_by_what(engine: Engine) -> None:
+    runs.open_row(engine, RUN, errors={"train": "slow"})
+    assert runs.close_row(engine, "churn", "retrain", "r1", [], why="it took too long") == "FAILED"
+    assert row(engine).reasons == ("train: slow", "it took too long")
+
+
+def test_runs_that_have_ended_come_in_the_order_of_their_ends(engine: Engine) -> None:
+    for name in ("r1", "r2", "open"):
+        runs.open_row(engine, replace(RUN, run_id=name))
+    runs.open_row(engine, replace(RUN, kind="ingest", run_id="i1"))
+    runs.open_row(engine, replace(RUN, use_case="loans"))
+    close(engine, replace(RUN, use_case="loans"))
+    before = db.now()
+    time.sleep(0.002)  # the times are in milliseconds
+    for run in (replace(RUN, run_id="r2"), replace(RUN, kind="ingest", run_id="i1"), RUN):
+        close(engine, run)
+        time.sleep(0.002)
+    found = runs.ended(engine, "churn", before)
+    assert [(one.kind, one.run_id) for one in found] == [("retrain", "r2"), ("ingest", "i1"), ("retrain", "r1")]
+    assert runs.ended(engine, "churn", found[0].ended_at or "") == found[1:]
 
 
 def test_closing_twice_changes_nothing(engine: Engine) -> None:
