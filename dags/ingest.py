@@ -1,7 +1,8 @@
 """
 ### A day of data: land → validate → publish
 
-Brings every day that is not published yet, up to `as_of` (exclusive), in one run: an outage loses no day.
+Brings every day that is not published yet, up to `as_of` (exclusive), in one run: an outage loses no day. What is new
+wakes `<use case>_score`.
 
 | What you see | What it means | What to do |
 | --- | --- | --- |
@@ -17,6 +18,7 @@ Rows that break a row rule are in the `quarantine` table with the rule's name.
 from __future__ import annotations
 
 from airflow.sdk import CronTriggerTimetable, dag
+from assets import published_data
 from boundary import close_run, common, open_run, step, use_cases
 
 from include.spec import UseCase
@@ -28,7 +30,7 @@ def make(spec: UseCase) -> None:
         run = open_run(spec, "ingest")
         landed = step("ingest.land")(run)
         validated = step("ingest.validate")(landed)
-        published = step("ingest.publish")(validated)
+        published = step("ingest.publish", outlets=[published_data(spec.name)])(validated)
         published >> close_run(spec, "ingest")
 
     ingest()

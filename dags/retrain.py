@@ -3,7 +3,7 @@
 
 Runs daily, by hand, or when a retrain request waits. Validates the training window, builds features, trains one
 candidate per mapped task, selects a challenger by its folds, explains it, judges it beside the champion on the same
-hold-out, and registers and promotes it if the gate says `PASS`.
+hold-out, and registers and promotes it if the gate says `PASS`. A new champion wakes `<use case>_score`.
 
 | What you see | What it means | What to do |
 | --- | --- | --- |
@@ -27,7 +27,7 @@ hold-out, and registers and promotes it if the gate says `PASS`.
 from __future__ import annotations
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
-from assets import retrain_request
+from assets import champion, retrain_request
 from boundary import Record, close_run, common, guarded, imported, open_run, step, use_cases
 from links import VerdictLink
 
@@ -64,7 +64,7 @@ def make(spec: UseCase) -> None:
         verdict = step("retrain.judgement.judge", task_id="gate")(explained)
         verdict.operator.operator_extra_links = [VerdictLink()]
         registered = step("retrain.release.register")(verdict)
-        promoted = step("retrain.release.promote")(registered)
+        promoted = step("retrain.release.promote", outlets=[champion(spec.name)])(registered)
         promoted >> close_run(spec, "retrain")
 
     retrain()

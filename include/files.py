@@ -86,11 +86,16 @@ def read_json(path: Path) -> Any:
         raise FileDamaged(_complaint(path, error)) from error
 
 
+def sha256_of(path: Path) -> str:
+    """Of the content of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def require_hash(path: Path, sha256: str) -> None:
     """Raise ``FileDamaged`` unless ``path`` has this SHA-256 (hexadecimal)."""
     try:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         raise FileDamaged(_complaint(path, error)) from error
     if found != sha256:

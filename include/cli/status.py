@@ -46,6 +46,7 @@ def use_case_state(settings: Settings, use_case: str) -> dict[str, Any]:
         "last_run": _last_run(engine, use_case),
         "overrides": _overrides(engine, use_case),
         "last_monitor": _last_monitor(engine, use_case),
+        "last_scoring": _last_scoring(engine, use_case),
         "pending_requests": len(requests.pending(engine, use_case)),
         "not_delivered": _not_delivered(engine, use_case),
         "data": _data(engine, use_case),
@@ -138,6 +139,28 @@ def _not_delivered(engine: Engine, use_case: str) -> list[dict[str, Any]]:
     return [{name: getattr(one, name) for name in shown} for one in waiting if one.error]
 
 
+def _last_scoring(engine: Engine, use_case: str) -> dict[str, Any] | None:
+    """How the last run ended, and what there is of the last one that has scored; None before there was any."""
+    last = runs.last(engine, use_case, "score")
+    if last is None:
+        return None
+    scored = runs.last(engine, use_case, "score", outcomes=["SCORED"])
+    return {
+        "outcome": last.outcome,
+        "run_id": last.run_id,
+        "reasons": list(last.reasons),
+        "scores": {
+            "run_id": scored.run_id,
+            "at": scored.ended_at,
+            "version": scored.details["champion"],
+            "data_version": scored.details["data_version"],
+            **scored.details["scored"],
+        }
+        if scored
+        else None,
+    }
+
+
 def _data(engine: Engine, use_case: str) -> dict[str, Any] | None:
     publication = publications.latest(engine, use_case, "data")
     if publication is None:
@@ -190,6 +213,7 @@ def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
     api = state["api"]
     answers = f"version {api['version']} answers" if api["version"] else "no version answers"
     rows += [("scoring API", f"{answers} at {api['url']}"), *(("", escape(reason)) for reason in api["why"])]
+    rows += _scoring_lines(state["last_scoring"])
     versions = state["registered_versions"]
     rows += [("versions", "MLflow does not answer" if versions is None else str(versions))]
     rows += [("pending requests", str(state["pending_requests"]))]
@@ -200,4 +224,15 @@ def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
         used = f"used by {given['used_by']}" if given["used_by"] else f"until {given['until']}"
         what = f"{given['obstacle']} of version {given['champion']}, by {given['by']}, {used}: {given['because']}"
         rows += [("override", escape(what))]
+    return rows
+
+
+def _scoring_lines(scoring: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if scoring is None:
+        return []
+    outcome = scoring["outcome"] or "not ended yet"
+    rows = [("last scoring", f"{outcome}  ({scoring['run_id']})"), *(("", escape(one)) for one in scoring["reasons"])]
+    if scores := scoring["scores"]:
+        what = f"{scores['rows']:,} rows as of {scores['as_of']}, version {scores['version']}, {scores['data_version']}"
+        rows += [("scores", what), *(("", path) for path in scores["exports"].values())]
     return rows

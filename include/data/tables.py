@@ -29,15 +29,17 @@ def table_uri(lake_uri: str, use_case: str, table: str) -> str:
     return f"{lake_uri.rstrip('/')}/{use_case}/{table}"
 
 
-def append(uri: str, frame: pd.DataFrame, run_id: str, after: int | None) -> int:
-    """Append ``frame`` to version ``after``, the published one (None: there is none), and return the new version.
+def append(uri: str, rows: pd.DataFrame | pa.RecordBatchReader, run_id: str, after: int | None) -> int:
+    """Append ``rows`` to version ``after``, the published one (None: there is none), and return the new version.
 
-    Later versions are undone first. The caller holds the lock of the publication, so nobody is at work on them.
+    Those of a reader are taken batch by batch. Later versions are undone first; the caller holds the lock of the
+    publication, so nobody is at work on them.
     A column that the table lacks is added to it, null in the rows before. Raises ``DataRejected`` (``TYPE_CHANGED``)
     for a column that the table holds as another type.
     """
     _undo(uri, after)
-    rows = pa.Table.from_pandas(frame, preserve_index=False)
+    if isinstance(rows, pd.DataFrame):
+        rows = pa.Table.from_pandas(rows, preserve_index=False)
     if after is not None:
         _refuse_other_types(uri, DeltaTable(uri).schema(), Schema.from_arrow(rows.schema))
     elif "://" not in uri:

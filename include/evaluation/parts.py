@@ -27,7 +27,7 @@ def measure(
     seed, sensitive = spec.training.seed, set(spec.sensitive_columns)
     divisions = slices.groupings(rows, spec)
     protected = [division for division in divisions if sensitive.issuperset(division.by)]
-    chosen = {name: _chosen(rows, one, (thresholds or {}).get(name), spec) for name, one in scores.items()}
+    chosen = {name: acted_on(rows, one, (thresholds or {}).get(name), spec) for name, one in scores.items()}
     decided = {name: fairness.Decided(one, chosen[name]) for name, one in scores.items()}
     return (
         slices.measure(divisions, labels, scores, spec.gate, spec.decision, seed=seed),
@@ -35,7 +35,7 @@ def measure(
     )
 
 
-def _chosen(rows: pd.DataFrame, scores: np.ndarray, thresholds: Thresholds | None, spec: UseCase) -> np.ndarray:
+def acted_on(rows: pd.DataFrame, scores: np.ndarray, thresholds: Thresholds | None, spec: UseCase) -> np.ndarray:
     """Which rows are acted on; with one threshold for all, too, where the spec has the groups of a champion no more."""
     if thresholds is None or set(thresholds.by) not in map(set, spec.groupings):
         return np.asarray(scores >= spec.decision.threshold)

@@ -1,4 +1,4 @@
-"""One score explained from a model's package alone: as the command line does it, and as an API may."""
+"""Single scores explained from a model's package alone: as the command line does it, and as an API may."""
 
 from __future__ import annotations
 
@@ -55,6 +55,13 @@ def explain_score(model: LoadedModel, row: pd.DataFrame, background: pd.DataFram
     why = reasons(inputs.iloc[0], found.values[0], found.unit, spec)
     score, output = float(model.score(inputs)[0]), float(found.outputs[0])
     return ExplainedScore(score, output, found.base, found.unit, found.method, why)
+
+
+def explain_rows(model: LoadedModel, rows: pd.DataFrame, background: pd.DataFrame, spec: UseCase) -> list[Reasons]:
+    """The reasons of each of several ``rows``, model inputs as of ``build``. Raises ``AdditivityError``."""
+    inputs = rows[list(model.manifest.feature_types)]
+    found = attribute(Explained(model.pipeline), inputs, background, spec.training.seed)
+    return [reasons(inputs.iloc[place], found.values[place], found.unit, spec) for place in range(len(inputs))]
 
 
 def explain_locally(model: LoadedModel, row: pd.DataFrame, background: pd.DataFrame, spec: UseCase) -> LocalReasons:

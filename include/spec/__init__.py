@@ -23,6 +23,7 @@ from include.spec.gate import (
 from include.spec.loading import discover, find, load
 from include.spec.monitoring import RetrainPolicy
 from include.spec.notifications import Event, Notifications
+from include.spec.scoring import Scoring
 from include.spec.serving import Capturing, Serving
 from include.spec.training import Candidate, Decision, Split
 from include.spec.use_case import MISSING, Card, UseCase
@@ -53,6 +54,7 @@ __all__ = [
     "RetrainPolicy",
     "Rule",
     "Scalar",
+    "Scoring",
     "Serving",
     "SliceRule",
     "Slices",

@@ -16,6 +16,7 @@ from include.spec.faults import faults_of
 from include.spec.gate import Gate, bin_names
 from include.spec.monitoring import Monitoring, RetrainPolicy
 from include.spec.notifications import Notifications
+from include.spec.scoring import Scoring
 from include.spec.serving import Capturing, Serving
 from include.spec.training import Decision, Training
 
@@ -80,6 +81,7 @@ class UseCase(Frozen):
     serving: Serving = Field(default=Serving(), exclude=True)  # how a model is asked makes no other one
     capture: Capturing = Field(default=Capturing(), exclude=True)  # nor does how its answers are kept
     notifications: Notifications = Field(default=Notifications(), exclude=True)  # nor does what is said of it
+    scoring: Scoring = Field(default=Scoring(), exclude=True)  # nor does which rows it is asked about
     schedules: Schedules = Schedules()
     card: Card = Field(default=Card(), exclude=True)  # words make no other model, and so no other fingerprint
     folder: Path = Field(default=Path(), exclude=True)

@@ -92,6 +92,10 @@ class AirflowApi:
         """Let the DAG run; nothing happens if it does already."""
         self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
+    def pause(self, dag_id: str) -> None:
+        """Let no run of the DAG begin, whatever asks for one."""
+        self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": True})
+
     def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> None:
         """Start a run. The same ``run_id`` again is no error: the first answer may have been lost."""
         # SQLite's clock has whole seconds: a run that is due now would wait for the next one.

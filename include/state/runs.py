@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, and_, select, update
 
 from include.state import database as db
 
-Kind = Literal["ingest", "retrain", "monitor"]
+Kind = Literal["ingest", "retrain", "monitor", "score"]
 ENABLED, DRY_RUN = "enabled", "dry_run"
 BACKFILL = "backfill"
 """The type of a run that runs beside others of its DAG."""

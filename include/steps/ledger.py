@@ -17,7 +17,7 @@ from include.errors import BadRequest, DataRejected, NothingToDo
 from include.failpoints import reach
 from include.settings import Settings
 from include.spec import UseCase
-from include.state import overrides, requests, runs
+from include.state import overrides, promotions, publications, requests, runs
 from include.state.database import connect
 from include.state.runs import BACKFILL, DRY_RUN, ENABLED, Kind, Run
 
@@ -103,7 +103,7 @@ def open_run(
 ) -> Record:
     """Resolve ``as_of``, claim what is pending, open the ledger row; return the record that the first step is given.
 
-    The order for ``as_of``: the parameter, the greatest of the claimed requests, the interval's end, run-after.
+    The order for ``as_of``: the parameter, the greatest of what woke the run, the interval's end, run-after.
     Raises ``BadRequest`` for parameters that cannot be used, before any data is read or written.
     """
     engine = connect(Settings.from_environment().state_url)
@@ -116,8 +116,8 @@ def open_run(
         _close_at_once(engine, run, "BAD_REQUEST", str(refusal))
         raise
     woken = run_type == ASSET_TRIGGERED
-    waiting = [*requests.pending(engine, use_case), *requests.claimed(engine, use_case, run_id)] if woken else []
-    as_of = _resolve_as_of(conf, interval_end, run_after, [request.as_of for request in waiting])
+    waiting = _waiting(engine, use_case, kind, run_id) if woken else []
+    as_of = _resolve_as_of(conf, interval_end, run_after, waiting)
     # A backfill judges the past; only a run of the present may change what serves.
     run_mode = DRY_RUN if run_type == BACKFILL else conf.get("run_mode") or ENABLED
     run = Run(use_case, kind, run_id, as_of, run_mode, conf.get("reason") or run_type)
@@ -128,7 +128,7 @@ def open_run(
     reach("run.opened")
     # A dry run changes nothing, so it must not take a request away from the run that can answer it.
     claimed = requests.claim(engine, run) if kind == "retrain" and run_mode == ENABLED else []
-    if woken and not claimed:
+    if woken and kind == "retrain" and not claimed:
         reason = "a retrain request woke this run, but an earlier run has taken it"
         _close_at_once(engine, run, "NOTHING_PENDING", reason)
         raise NothingToDo("NOTHING_PENDING", reason)
@@ -137,6 +137,15 @@ def open_run(
         run = replace(run, reason="; ".join([*own, *(request.reason for request in claimed)]))
         runs.open_row(engine, run, **details)
     return {"run": vars(run)}
+
+
+def _waiting(engine: Engine, use_case: str, kind: Kind, run_id: str) -> list[str]:
+    """The ``as_of`` of all that may have woken a run. Its events are hints, which come late or together."""
+    if kind == "score":
+        newest = publications.latest(engine, use_case, "data"), promotions.champion(engine, use_case)
+        return [one.as_of for one in newest if one]
+    waiting = [*requests.pending(engine, use_case), *requests.claimed(engine, use_case, run_id)]
+    return [request.as_of for request in waiting]
 
 
 def _settle(engine: Engine, use_case: str, run_id: str, outcome: str) -> None:
@@ -168,12 +177,12 @@ def _check(conf: Mapping[str, Any]) -> None:
 
 
 def _resolve_as_of(
-    conf: Mapping[str, Any], interval_end: datetime | None, run_after: datetime, claimed: list[str]
+    conf: Mapping[str, Any], interval_end: datetime | None, run_after: datetime, waiting: list[str]
 ) -> str:
     if conf.get("as_of"):
         return date.fromisoformat(conf["as_of"]).isoformat()
-    if claimed:
-        return max(claimed)
+    if waiting:
+        return max(waiting)
     moment = interval_end or run_after
     # A time without a zone is UTC, as everywhere in the project.
     return (moment.astimezone(UTC) if moment.tzinfo else moment).date().isoformat()

@@ -21,12 +21,13 @@ from include.monitoring import policy, quality, windows
 from include.monitoring.baseline import SCORE, Baseline, sample
 from include.monitoring.drift import DriftReport
 from include.monitoring.windows import Days, Window
-from include.registry import promotion, tracking, versions
+from include.registry import versions
 from include.serving import collection
 from include.state import decisions, promotions, publications, requests, runs, sources
 from include.state.publications import Publication
+from include.steps import production
 from include.steps.ledger import DRY_RUN, Record, Work, step
-from include.training.package import LoadedModel, PackageRefused
+from include.training.package import LoadedModel
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,8 @@ def collect(work: Work, record: Record) -> Record:
 @step
 def check_quality(work: Work, record: Record) -> Record:
     """Judge the data of each window and the ingests behind them; what is bad is reported and blocks any retrain."""
-    version = _champion_version(work)
-    publication = _newest_publication(work)
+    version = production.champion_version(work)
+    publication = production.newest_data(work)
     _, baseline = _champion(work, version)
     found = [quality.check_window(baseline.rows, days.rows, work.spec) for days in _windows(work, publication)]
     messages = [[violation.message for violation in violations] for violations in found]
@@ -159,29 +160,9 @@ def request_retrain(work: Work, record: Record) -> Record:
 # What the steps share.
 
 
-def _champion_version(work: Work) -> str:
-    client = tracking.connect(work.settings.mlflow_uri)
-    version = promotion.sound_champion(work.engine, client, work.run, work.models)
-    if version is None:
-        raise NothingToDo("NO_CHAMPION", f"nothing is in production yet; run {work.run.use_case}_retrain")
-    return version
-
-
 def _champion(work: Work, version: str) -> tuple[LoadedModel, Baseline]:
-    cache, name = work.models, work.run.use_case
-    try:
-        model = versions.fetch(tracking.connect(work.settings.mlflow_uri), name, version, cache)
-    except PackageRefused as refusal:
-        mend = "restore its files, or let the alias point to an earlier version"
-        raise PackageRefused(f"champion {version} of {name} is damaged in MLflow: {refusal}; {mend}") from refusal
-    return model, Baseline.load(versions.folder(cache, name, version))
-
-
-def _newest_publication(work: Work) -> Publication:
-    publication = publications.latest(work.engine, work.run.use_case, "data", work.run.as_of)
-    if publication is None:
-        raise DataRejected("NO_DATA", f"nothing was published up to {work.run.as_of}; run {work.run.use_case}_ingest")
-    return publication
+    model = production.champion(work, version)
+    return model, Baseline.load(versions.folder(work.models, work.run.use_case, version))
 
 
 def _publication(work: Work, record: Record) -> Publication:

@@ -23,7 +23,7 @@ from include.state import decisions, promotions, publications, runs
 from include.state.database import connect
 from include.state.publications import Publication
 from tests.conftest import MlflowServer
-from tests.steps.loop import ingest, retrain
+from tests.steps.loop import ingest, retrain, score
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -155,6 +155,16 @@ class Loop:
     def retrain(self, **conf: str) -> str:
         self.runs.append(f"retrain/r{len(self.runs)}")
         return retrain(self.runs[-1].split("/")[1], str(self.next_day), use_case=self.name, **conf)
+
+    def score(self) -> str:
+        self.runs.append(f"score/s{len(self.runs)}")
+        return score(self.runs[-1].split("/")[1], str(self.next_day), use_case=self.name)
+
+    def exported(self, name: str) -> Path:
+        """An export of the last run, a scoring."""
+        row = runs.get(connect(self.settings.state_url), self.name, *self.runs[-1].split("/"))
+        assert row is not None
+        return Path(row.details["scored"]["exports"][name])
 
     def adds_up(self) -> bool:
         """Every row of the last publication is published, in quarantine or an exact repeat."""

@@ -40,6 +40,16 @@ def one_trial_churn(folder: Path) -> Path:
     return changed_churn(folder, one_trial)
 
 
+def boosting_churn(folder: Path) -> Path:
+    """A folder of use cases with churn in it, whose only candidate is gradient boosting."""
+
+    def alone(spec: dict[str, Any]) -> None:
+        candidates = spec["training"]["candidates"]
+        spec["training"]["candidates"] = {"gradient_boosting": candidates["gradient_boosting"]}
+
+    return changed_churn(folder, alone)
+
+
 def changed_churn(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     """A folder of use cases with churn in it, whose spec ``change`` has been made to."""
     spec = yaml.safe_load((CHURN / "spec.yaml").read_text(encoding="utf-8"))

@@ -49,6 +49,8 @@ LIMITS = {
     "serving.p50_ms": Limit(2, "ms"),
     "serving.throughput_vs_mlflow": Limit(30, "times", at_least=True),
     "serving.p99_vs_mlflow": Limit(0.1, "times"),
+    "scoring.ratio_vs_memory": Limit(0.8, "times"),
+    "scoring.peak_gb_10m": Limit(2.0, "GB", of_rounds=max),
 }
 
 

@@ -21,6 +21,7 @@ from tests.bench.capture import lost_after_kill
 from tests.bench.figures import Values
 from tests.bench.fresh import fresh_machine
 from tests.bench.memory import PeakMemory
+from tests.bench.scoring import scoring
 from tests.bench.serving import serving
 from tests.bench.stack import Stack
 from tests.bench.warm import WarmProcess, critical_path, path_length
@@ -186,6 +187,7 @@ PARTS = (
     Part(("loop.task_overhead_s", "loop.idle_cpu", "loop.speedup_by_preload"), telco),
     Part(("loop.validation_vs_gx_1m",), validation),
     Part(("gate.aa_promotion_rate", "gate.ab_power_real", "gate.ab_power_small", "gate.bootstrap_100k_s"), promotions),
+    Part(("scoring.ratio_vs_memory", "scoring.peak_gb_10m"), scoring),
     Part(("loop.ratio_1m", "loop.peak_gb_1m"), many_rows),
     Part(("loop.fresh_s", "loop.again_s"), fresh_machine),
 )

@@ -59,6 +59,8 @@ class Stack:
             with AirflowApi.of(self.settings) as api:
                 for kind in EXPECTED:
                     api.wait_for_dag(f"churn_{kind}")
+                api.wait_for_dag("churn_score")
+                api.pause("churn_score")  # what the loop wakes is no part of it
             self._signal(psutil.Process.suspend)
         except BaseException:
             self.__exit__()

@@ -16,12 +16,14 @@ from include.settings import PROJECT
 HEAVY = {"pandas", "numpy", "sklearn", "mlflow", "evidently", "great_expectations", "matplotlib", "deltalake"}
 INSPECT = """
 import importlib, json, sys
-for name in ("ingest", "retrain", "monitor"):
+for name in ("ingest", "retrain", "monitor", "score"):
     importlib.import_module(name)
 heavy = sorted(set(sys.modules) & set(json.loads(sys.argv[1])))
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[2])
 assert not bag.import_errors, bag.import_errors
+def woken_by(condition):
+    return condition and [type(condition).__name__, *sorted(asset.name for asset in condition.objects)]
 found = {}
 for dag in bag.dags.values():
     found[dag.dag_id] = {
@@ -30,6 +32,8 @@ for dag in bag.dags.values():
         "doc": dag.doc_md, "tags": sorted(dag.tags), "owner": dag.default_args["owner"],
         "catchup": dag.catchup, "max_active_runs": dag.max_active_runs, "params": sorted(dag.params),
         "timeouts": [t.execution_timeout is not None for t in dag.tasks],
+        "woken_by": woken_by(dag.timetable.asset_condition),
+        "outlets": {t.task_id: [asset.name for asset in t.outlets] for t in dag.tasks if t.outlets},
         "links": {t.task_id: {l.name: l.xcom_key for l in t.operator_extra_links} for t in dag.tasks},
         "tell": {
             "close_run": [c.channel for c in dag.get_task("close_run").on_success_callback],
@@ -61,10 +65,10 @@ def test_parsing_imports_no_heavy_library(parsed):
 
 
 def test_there_are_exactly_these_dags(parsed):
-    assert sorted(parsed["dags"]) == ["churn_ingest", "churn_monitor", "churn_retrain"]
+    assert sorted(parsed["dags"]) == ["churn_ingest", "churn_monitor", "churn_retrain", "churn_score"]
 
 
-@pytest.mark.parametrize("kind", ["ingest", "retrain", "monitor"])
+@pytest.mark.parametrize("kind", ["ingest", "retrain", "monitor", "score"])
 def test_every_dag_is_documented_bounded_and_owned(parsed, kind):
     dag = parsed["dags"][f"churn_{kind}"]
     assert "What to do" in dag["doc"]
@@ -102,6 +106,13 @@ SENTENCES = {
         "decide": ["request_retrain"],
         "request_retrain": ["close_run"],
     },
+    "score": {
+        "open_run": ["plan"],
+        "plan": ["score"],
+        "score": ["publish"],
+        "publish": ["export"],
+        "export": ["close_run"],
+    },
 }
 
 
@@ -113,7 +124,7 @@ def test_the_graph_reads_as_one_sentence(parsed, kind):
 def test_every_task_calls_a_step_that_exists():
     source = "".join(path.read_text() for path in (PROJECT / "dags").glob("*.py"))
     named = re.findall(r'step\("([\w.]+)\.(\w+)"|imported\("([\w.]+)", "(\w+)"\)', source)
-    assert len(set(named)) == 21
+    assert len(set(named)) == 25
     for one in named:
         module, function = filter(None, one)
         assert callable(getattr(importlib.import_module(f"include.steps.{module}"), function))
@@ -131,7 +142,21 @@ def test_every_end_of_a_run_is_told(parsed, kind):
 
 def test_only_the_retrain_can_be_a_dry_run(parsed):
     assert parsed["dags"]["churn_retrain"]["params"] == ["as_of", "reason", "run_mode"]
-    assert parsed["dags"]["churn_ingest"]["params"] == ["as_of", "reason"]
+    for kind in ("ingest", "monitor", "score"):
+        assert parsed["dags"][f"churn_{kind}"]["params"] == ["as_of", "reason"]
+
+
+def test_what_wakes_a_dag_is_what_another_one_has_done(parsed):
+    dags = parsed["dags"]
+    assert {name: dag["outlets"] for name, dag in dags.items() if dag["outlets"]} == {
+        "churn_ingest": {"publish": ["churn_published_data"]},
+        "churn_retrain": {"promote": ["churn_champion"]},
+        "churn_monitor": {"request_retrain": ["churn_retrain_request"]},
+    }
+    assert {name: dag["woken_by"] for name, dag in dags.items() if dag["woken_by"]} == {
+        "churn_retrain": ["AssetAll", "churn_retrain_request"],
+        "churn_score": ["AssetAny", "churn_champion", "churn_published_data"],
+    }
 
 
 def test_ingest_and_monitor_edges(parsed):

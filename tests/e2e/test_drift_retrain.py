@@ -1,4 +1,4 @@
-"""The whole loop on the real scheduler: the champion answers over HTTP, drift asks for a retrain, people are told."""
+"""The whole loop on the real scheduler: what drift, new data and a new champion ask for, and who is told."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from include.stack.secrets import local_key
 from include.stack.supervision import Supervisor
 from include.state import promotions, publications, requests, runs
 from include.state.database import connect
+from include.state.database import runs as ledger
 from tests.faults.invariants import collected
 from tests.receivers import Hook, webhook
 
@@ -77,7 +78,11 @@ def test_the_champion_answers_and_covariate_drift_is_answered_by_a_retrain(
         assert links["Verdict"].startswith(f"{settings.mlflow_uri}/#/experiments/")
         assert links["Verdict"].endswith("/artifacts/evaluation/verdict.html")
         ids = predicted(settings, capsys)
+        assert wait_for_scoring(settings, champion["version"], today.isoformat()) == 1
         assert run(api, "churn_ingest", "i2", {"as_of": later}) == "success"
+        assert wait_for_scoring(settings, champion["version"], later) == 1
+        assert run(api, "churn_ingest", "i3", {"as_of": later}) == "success"
+        assert events(api, "churn_ingest") == 2, "i3 had no new data"
         assert run(api, "churn_monitor", "m1", {"as_of": later}) == "success"
 
     engine = connect(settings.state_url)
@@ -96,6 +101,10 @@ def test_the_champion_answers_and_covariate_drift_is_answered_by_a_retrain(
     published = publications.latest(engine, "churn", "data")
     assert published is not None
     assert (published.run_id, published.simulated) == ("i2", True)
+    if row.outcome == "PROMOTED":
+        assert wait_for_scoring(settings, str(row.details["version"]), later) == 1
+    with AirflowApi.of(settings) as api:
+        assert events(api, "churn_retrain") == (2 if row.outcome == "PROMOTED" else 1)
     state = use_case_state(settings, "churn")
     assert state["registered_versions"] == len(promotions.history(engine, "churn"))
     assert state["pending_requests"] == 0
@@ -173,3 +182,23 @@ def wait_for_outcome(settings: Settings, seconds: float = 180) -> list[requests.
             return found
         time.sleep(0.5)
     raise AssertionError(f"no retrain settled the request: {requests.every(connect(settings.state_url), 'churn')}")
+
+
+def wait_for_scoring(settings: Settings, version: str, as_of: str, seconds: float = 180) -> int:
+    """How many runs have scored by this version as of this day, once there is one and all have ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with connect(settings.state_url).connect() as connection:
+            rows = connection.execute(ledger.select().where(ledger.c.kind == "score")).all()
+        found = [one for one in rows if one.details.get("champion") == version and one.as_of == as_of]
+        if found and all(one.ended_at for one in rows):
+            assert [one.outcome for one in found] == ["SCORED"] * len(found)
+            assert {one.details["run_type"] for one in rows} == {"asset_triggered"}
+            return len(found)
+        time.sleep(0.5)
+    raise AssertionError(f"version {version} has not scored as of {as_of}: {rows}")
+
+
+def events(api: AirflowApi, dag_id: str) -> int:
+    """How often a DAG has woken another one."""
+    return int(api.call("GET", f"/api/v2/assets/events?source_dag_id={dag_id}")["total_entries"])

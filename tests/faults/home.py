@@ -39,7 +39,10 @@ STEPS = {
         "promote",
     ),
     "monitor": ("collect", "check_quality", "measure_drift", "draw_report", "decide", "request_retrain"),
+    "score": ("plan", "score_partition 0", "score_partition 1", "publish_scores", "export"),
 }
+MAPPED = {"select": "train ", "publish_scores": "score_partition "}
+"""The steps that are given the records of all of these, which each are given the record before them."""
 MODULES = {
     "validate_window": "retrain.window",
     "build_features": "retrain.window",
@@ -115,9 +118,9 @@ class DagRun:
         """One try of ``step``, with the record of the one before it."""
         name, *further = step.split()
         call = f"include.steps.{MODULES.get(name, self.kind)}:{name}"
-        if name == "select":
-            trained = [record for step, record in self.records.items() if step.startswith("train ")]
-            return self._keep(step, self.home.run(call, trained[0], trained, **faults))
+        if name in MAPPED:
+            mapped = [record for step, record in self.records.items() if step.startswith(MAPPED[name])]
+            return self._keep(step, self.home.run(call, mapped[0], mapped, **faults))
         return self._keep(step, self.home.run(call, self._record_for(step), *further, **faults))
 
     def upto(self, step: str) -> None:
@@ -174,8 +177,9 @@ class DagRun:
     def _record_for(self, step: str) -> dict[str, Any]:
         steps = STEPS[self.kind]
         before = [name for name in ("open_run", *steps[: steps.index(step)]) if name in self.records]
-        if step.startswith("train "):
-            before = [name for name in before if not name.startswith("train ")]
+        for mapped in MAPPED.values():
+            if step.startswith(mapped):
+                before = [name for name in before if not name.startswith(mapped)]
         return self.records[[name for name in before if name != "draw_report"][-1]]
 
 
@@ -188,6 +192,7 @@ class Loop:
             "ingest": DagRun(home, "ingest", "i1"),
             "retrain": DagRun(home, "retrain", "r1"),
             "monitor": DagRun(home, "monitor", "m1", {"as_of": LATER}),
+            "score": DagRun(home, "score", "s1", {"as_of": LATER}),
         }
         self._later = DagRun(home, "ingest", "i2", {"as_of": LATER})
         self._answered: list[str] = []
@@ -196,9 +201,10 @@ class Loop:
         """The run of ``kind``, with everything done that comes before ``step``."""
         if kind != "ingest":
             self._runs["ingest"].must_end("PUBLISHED")
-        if kind == "monitor":
+        if kind in ("monitor", "score"):
             self._runs["retrain"].must_end("PROMOTED")
             self._later.must_end("PUBLISHED")
+        if kind == "monitor":
             self._answer()
         self._runs[kind].upto(step)
         return self._runs[kind]
@@ -209,7 +215,8 @@ class Loop:
 
     def must_end_well(self) -> None:
         """Run what is left; each DAG ends as it does without any fault."""
-        for kind, outcome in {"ingest": "PUBLISHED", "retrain": "PROMOTED", "monitor": "REQUESTED"}.items():
+        ends = {"ingest": "PUBLISHED", "retrain": "PROMOTED", "monitor": "REQUESTED", "score": "SCORED"}
+        for kind, outcome in ends.items():
             self.at(kind, STEPS[kind][-1]).must_end(outcome)
         invariants.check(self.home.settings, self.home.use_case)
         assert invariants.collected(self.home.settings, self.home.use_case) == self._answered

@@ -27,13 +27,14 @@ def check(settings: Settings, use_case: str, *, over: bool = True) -> None:
     I1: there is one champion at most, its package loads with the hash that the ledger and the registry have for it,
     and it is the one that the ledger says. I2: every published version has exactly the rows that its publication
     says, once each, and every finished file can be read. I3: one version per fingerprint, one promotion per version
-    and run, one row per id and time and publication, one row per prediction, one request per evidence. I4: no ledger
-    row and no MLflow run is left open. I5: the promotions are one chain: each replaced the version that the one
-    before it had put in place.
+    and run, one row per id and time and publication, one row per prediction, one score per id and run, one request per
+    evidence. I4: no ledger row and no MLflow run is left open. I5: the promotions are one chain: each replaced the
+    version that the one before it had put in place.
     """
     client = tracking.connect(settings.mlflow_uri)
     _one_sound_champion(settings, client, use_case, over)
     _published_is_whole(settings, use_case)
+    _scores_are_whole(settings, use_case)
     _files_are_whole(settings, use_case)
     _nothing_twice(settings, client, use_case)
     _promotions_are_a_chain(settings, use_case)
@@ -70,6 +71,18 @@ def _published_is_whole(settings: Settings, use_case: str) -> None:
         spec_id = next(column for column in read["customers"] if column.lower().endswith("id") and column != "run_id")
         for table in set(read) & {"customers", "labels"}:
             assert not read[table].duplicated([spec_id, "observed_at", "as_of"]).any(), f"I3: {table} twice"
+
+
+def _scores_are_whole(settings: Settings, use_case: str) -> None:
+    published = publications.history(connect(settings.state_url), use_case, "scores", "9999-12-31")
+    for publication in published:
+        uri = tables.table_uri(settings.lake_uri, use_case, "scores")
+        rows = tables.read(uri, publication.versions["scores"])
+        assert set(rows["run_id"]) <= {one.run_id for one in published}, "I2: scores that no run published"
+        ours = rows[rows["run_id"] == publication.run_id]
+        assert len(ours) == publication.rows_published, "I2: scores are missing or doubled"
+        assert ours.drop(columns="observed_at").notna().all(axis=None), "I2: a score without its origin"
+        assert not rows.duplicated([rows.columns[0], "run_id"]).any(), "I3: a score twice"
 
 
 def collected(settings: Settings, use_case: str) -> list[str]:

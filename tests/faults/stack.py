@@ -120,6 +120,10 @@ def started(folder: Path, zygote: Zygote, use_cases: dict[str, dict[str, Any]]) 
         try:
             with patch.dict(os.environ, environ):
                 start(settings)
+            with AirflowApi.of(settings) as api:
+                for name in use_cases:  # what a retrain wakes would still run when its invariants are checked
+                    api.wait_for_dag(f"{name}_score")
+                    api.pause(f"{name}_score")
             yield stack
         finally:
             stop(settings)

@@ -69,6 +69,9 @@ WRITES = {
     "evaluate_challenger": "holdout_scores.parquet",
     "explain_challenger": "explanation.json",
     "judge": "verdict.json",
+    "plan": "plan.json",
+    "score_partition-1": "scores_1.parquet",
+    "export": "top.csv",
 }
 
 
@@ -76,11 +79,12 @@ WRITES = {
 @pytest.mark.parametrize("step", WRITES)
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 def test_f23_f24_the_file_that_fails_is_the_one_that_is_named(step: str, error: str, writing: Loop):
-    run, file = writing.at(*CASES[step]), WRITES[step]
-    ended = run.step(step, failpoints=f"write.{file}={error}")
+    (kind, name), file = CASES[step], WRITES[step]
+    run = writing.at(kind, name)
+    ended = run.step(name, failpoints=f"write.{file}={error}")
     assert ended.raised == "OSError"
     assert ended.message.endswith(f"/{file}'"), ended.message
-    run.must(run.step(step))
+    run.must(run.step(name))
 
 
 @pytest.mark.parametrize("call", ["fsync", *thorough("rename", "link")])
@@ -128,6 +132,10 @@ LOST = {
     "explanation": ("runs/**/explanation.json", "retrain", "explain_challenger", "register"),
     "background": ("runs/**/background.csv", "retrain", "explain_challenger", "register"),
     "verdict": ("runs/*/*/verdict.json", "retrain", "judge", "register"),
+    "plan": ("runs/**/plan.json", "score", "plan", "score_partition 0"),
+    "picked": ("runs/**/rows_1.parquet", "score", "plan", "score_partition 1"),
+    "staged": ("runs/**/scores_1.parquet", "score", "score_partition 1", "publish_scores"),
+    "top": ("runs/**/top_1.parquet", "score", "score_partition 1", "export"),
 }
 
 

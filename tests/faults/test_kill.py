@@ -37,13 +37,19 @@ INSIDE = {
     "measure_drift": ("write.drift_verdict.json",),
     "decide": ("decisions.recorded",),
     "request_retrain": ("requests.added",),
+    "plan": ("write.rows_0.parquet", "write.plan.json"),
+    "score_partition 0": ("write.scores_0.parquet", "write.top_0.parquet"),
+    "score_partition 1": ("write.scores_1.parquet",),
+    "publish_scores": ("tables.appended", "publications.published"),
+    "export": ("write.scores.parquet", "write.top.csv"),
 }
 
 
 def cases(kind: str, step: str) -> list[Any]:
     """The points of a step, in the order in which it comes by them, and at last the retry that is let live."""
     name = step.split()[0]
-    start, *inside, end = ((kind, step, point) for point in (f"{kind}.{name}.start", *INSIDE.get(name, ()), RETRY))
+    points = INSIDE.get(step, INSIDE.get(name, ()))
+    start, *inside, end = ((kind, step, point) for point in (f"{kind}.{name}.start", *points, RETRY))
     return [*thorough(start), *inside, *thorough((kind, step, f"{kind}.{name}.return")), end]
 
 

@@ -47,7 +47,7 @@ def test_f31_a_manual_and_a_scheduled_run_of_one_day_make_one_version(stack: Sta
         return [row["dag_run_id"] for row in found["dag_runs"]]
 
     wait_until(lambda: bool(scheduled()), 150, "no scheduled run has ended")
-    api.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": True})
+    api.pause(dag_id)
     outcomes = Counter(stack.row("scheduled", "retrain", run).outcome for run in ("by_hand", *scheduled()))
     assert outcomes["PROMOTED"] == 1
     assert outcomes["UNCHANGED"] >= 1
@@ -81,11 +81,22 @@ KILLS = {
         "monitor.request_retrain.start",
         "run.closed",
     ),
+    "score": (
+        "run.opened",
+        "score.plan.start",
+        "write.scores_0.parquet",
+        "write.scores_1.parquet",
+        "publications.published",
+        "write.top.csv",
+        "run.closed",
+    ),
 }
 LATER = (date.fromisoformat(TODAY) + timedelta(days=7)).isoformat()
 
 
-@pytest.mark.parametrize(("kind", "as_of"), [("retrain", TODAY), ("ingest", LATER), ("monitor", LATER)])
+@pytest.mark.parametrize(
+    ("kind", "as_of"), [("retrain", TODAY), ("ingest", LATER), ("monitor", LATER), ("score", LATER)]
+)
 def test_f1_every_task_killed_once_on_the_real_scheduler(kind: str, as_of: str, stack: Stack, api: AirflowApi):
     stack.arm("; ".join(f"{point}=kill:1" for point in KILLS[kind]))
     assert stack.run(api, f"killed_{kind}", f"{kind}-killed", {"as_of": as_of}) == "success"

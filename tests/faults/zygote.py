@@ -28,6 +28,7 @@ PRELOAD = (
     *(f"include.steps.retrain.{name}" for name in ("window", "training", "evaluation", "explanation", "judgement")),
     "include.steps.retrain.release",
     "include.steps.monitor",
+    "include.steps.score",
     "include.monitoring.report",
 )
 SECONDS = 120.0

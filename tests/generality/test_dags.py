@@ -1,4 +1,4 @@
-"""A folder with a spec is all that the DAG files need to make its three DAGs."""
+"""A folder with a spec is all that the DAG files need to make its DAGs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ print("RESULT" + json.dumps({
         "edges": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
         "owner": dag.default_args["owner"],
         "tags": sorted(dag.tags),
-        "cron": getattr(dag.timetable, "timetable", dag.timetable).expression,
+        "cron": getattr(getattr(dag.timetable, "timetable", dag.timetable), "expression", None),
+        "assets": sorted(asset.name for asset in getattr(dag.timetable.asset_condition, "objects", ())),
     }
     for dag in bag.dags.values()
 }))
@@ -40,11 +41,12 @@ def test_every_folder_of_modelops_use_cases_gets_its_dags(tmp_path: Path) -> Non
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     dags = json.loads(done.stdout.split("RESULT")[1])
-    kinds = ("ingest", "retrain", "monitor")
+    kinds = ("ingest", "retrain", "monitor", "score")
     assert sorted(dags) == sorted(f"{name}_{kind}" for name in ("churn", "diagnosis") for kind in kinds)
-    crons = {"ingest": "0 6 * * 1", "retrain": "0 7 * * 1", "monitor": "0 0 * * *"}
+    crons = {"ingest": "0 6 * * 1", "retrain": "0 7 * * 1", "monitor": "0 0 * * *", "score": None}
     for kind in kinds:
         ours, theirs = dags[f"diagnosis_{kind}"], dags[f"churn_{kind}"]
         assert ours["edges"] == theirs["edges"]
         assert ours["tags"] == sorted(["modelops", "diagnosis", kind])
         assert (ours["owner"], ours["cron"]) == ("pathology", crons[kind])
+    assert dags["diagnosis_score"]["assets"] == ["diagnosis_champion", "diagnosis_published_data"]

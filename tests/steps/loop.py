@@ -1,4 +1,4 @@
-"""The three DAGs without Airflow: each function runs the steps of one in their order and returns the outcome."""
+"""The DAGs without Airflow: each function runs the steps of one in their order and returns the outcome."""
 
 from __future__ import annotations
 
@@ -82,3 +82,17 @@ def monitor(run_id: str, as_of: str, use_case: str = "churn", *, draw: bool = Fa
             steps.draw_report(measured)
         steps.request_retrain(steps.decide(measured))
     return close("monitor", run_id, use_case)
+
+
+def score(
+    run_id: str, as_of: str | None = FIRST, run_type: str = "manual", use_case: str = "churn", **conf: str
+) -> str:
+    from include.steps import score as steps
+
+    run = open_run("score", run_id, conf | ({"as_of": as_of} if as_of else {}), run_type, use_case)
+    spec = find(use_case, Settings.from_environment().use_case_folders)
+    with suppress(NothingToDo, DataRejected):
+        planned = steps.plan(run)
+        scored = [steps.score_partition(planned, str(number)) for number in range(spec.scoring.partitions)]
+        steps.export(steps.publish_scores(scored[0], scored))
+    return close("score", run_id, use_case)

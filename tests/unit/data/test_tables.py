@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from include.data import tables
@@ -37,6 +39,23 @@ def test_a_frame_comes_back_as_it_went(uri: str) -> None:
     back = tables.read(uri, tables.append(uri, frame, "i1", after=None))
     pd.testing.assert_frame_equal(back, frame, check_dtype=False)
     assert back["at"].dtype == frame["at"].dtype
+
+
+def test_rows_of_a_reader_are_taken_batch_by_batch(uri: str) -> None:
+    first, taken = tables.append(uri, rows(1), "i1", after=None), []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number in range(2, 5):
+            taken.append(number)
+            yield pa.record_batch({"a": [number]})
+
+    reader = pa.RecordBatchReader.from_batches(pa.schema([("a", pa.int64())]), batches())
+    assert taken == []
+    second = tables.append(uri, reader, "i2", after=first)
+    assert (values(uri, first), values(uri, second)) == ([1], [1, 2, 3, 4])
+    text = pa.RecordBatchReader.from_batches(pa.schema([("a", pa.string())]), [])
+    with pytest.raises(DataRejected, match="holds 'a' as long, now string"):
+        tables.append(uri, text, "i3", after=second)
 
 
 def test_a_read_filters_and_picks_columns(uri: str) -> None:

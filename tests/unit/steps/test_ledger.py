@@ -11,8 +11,9 @@ from sqlalchemy import Engine, func, select
 
 from include.errors import BadRequest, NothingToDo
 from include.settings import Settings
-from include.state import overrides, requests, runs
+from include.state import overrides, promotions, publications, requests, runs
 from include.state.database import connect, metadata
+from include.state.publications import Publication
 from include.state.runs import Run
 from include.steps import ledger
 
@@ -112,6 +113,36 @@ def test_a_retry_of_the_first_step_finds_the_same_as_of_and_claims(engine: Engin
     again = opened(run_type="asset_triggered")
     assert again.as_of == first.as_of == "2026-11-10"
     assert [request.as_of for request in requests.claimed(engine, "churn", "r1")] == ["2026-11-10", "2026-11-05"]
+
+
+@pytest.mark.parametrize(
+    ("published", "promoted", "given", "as_of"),
+    [
+        pytest.param(["2026-11-10", "2026-11-20"], ["2026-11-15"], {}, "2026-11-20", id="new data"),
+        pytest.param(["2026-11-10"], ["2026-11-05", "2026-11-15"], {}, "2026-11-15", id="a new champion"),
+        pytest.param(["2026-11-10"], [], {"as_of": "2026-11-01"}, "2026-11-01", id="the parameter before both"),
+        pytest.param(["2026-11-10"], [], {"run_type": "manual"}, "2026-11-24", id="by hand: run-after"),
+        pytest.param([], [], {}, "2026-11-24", id="neither"),
+    ],
+)
+def test_a_woken_scoring_is_of_the_day_of_what_woke_it(
+    engine: Engine, published: list[str], promoted: list[str], given: dict[str, Any], as_of: str
+) -> None:
+    ask(engine, "2026-11-30")
+    for day in published:
+        counts = {"rows_in": 1, "rows_published": 1, "rows_quarantined": 0, "simulated": False}
+        days = {"first_day": day, "last_day": day, "as_of": day, "run_id": f"i-{day}"}
+        publications.publish(engine, Publication(use_case="churn", dataset="data", versions={}, **days, **counts))
+    for day in promoted:
+        made = {"previous_version": None, "model_sha256": "m", "fingerprint": "f", "data_version": "d", "fence": 1}
+        intent = promotions.intend(
+            engine, use_case="churn", run_id=f"r-{day}", version="1", as_of=day, metrics={}, reasons=[], **made
+        )
+        promotions.finish(engine, intent)
+    run = opened(**{"kind": "score", "run_type": "asset_triggered", **given})
+    assert run.as_of == as_of
+    assert row(engine, kind="score").ended_at is None, "it goes on: nothing is to be claimed"
+    assert requests.claimed(engine, "churn", "r1") == []
 
 
 def test_a_woken_run_with_nothing_to_claim_ends_at_once(engine: Engine) -> None:
