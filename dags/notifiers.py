@@ -21,7 +21,7 @@ class Notifier(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """Called by Airflow, which writes down what goes wrong and leaves the state of task and run as it is."""
-        from include.steps.notify import tell  # by whoever tells, not by whoever parses the DAG
+        from include.steps.notify import tell  # when it tells, not when it is made
 
         tell(self.use_case, self.channel)
 

@@ -121,7 +121,7 @@ def webhook() -> Iterator[Hook]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
             if self.path == hook.path and hook.status == 200:
                 hook.bodies.append(json.loads(body))
             elif self.path != hook.path:

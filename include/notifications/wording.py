@@ -18,7 +18,7 @@ from include.notifications.notice import Notice
 from include.pages import environment, shown
 
 TEMPLATES = Path(__file__).with_name("templates")
-MOST_REASONS, LONGEST_REASON, LONGEST_NAME = 10, 300, 120
+MOST_REASONS, LONGEST_REASON = 10, 300
 HEADER_LIMIT, SECTION_LIMIT = 150, 3000
 """Of Slack's blocks, which refuses a message with a longer one: docs.slack.dev/reference/block-kit/blocks."""
 
@@ -38,7 +38,7 @@ def facts(notice: Notice) -> dict[str, str]:
         "use case": f"{notice.title}, of {notice.owner}",
         "data": "simulated" if notice.simulated else "",
     }
-    return {name: shown(value, LONGEST_NAME) for name, value in found.items() if value}
+    return {name: shown(value, LONGEST_REASON) for name, value in found.items() if value}
 
 
 def reasons(notice: Notice) -> list[str]:

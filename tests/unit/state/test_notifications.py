@@ -12,6 +12,7 @@ from include.state import database as db
 from include.state import notifications
 from include.state.database import SCHEMA_VERSION, connect
 from include.state.notifications import MOST_ATTEMPTS, Waiting
+from tests.unit.notifications.conftest import HOSTILE
 
 DAY = timedelta(days=1)
 
@@ -19,7 +20,7 @@ DAY = timedelta(days=1)
 def keep(
     engine: Engine, run_id: str, event: str = "FAILED", use_case: str = "churn", kind: str = "retrain"
 ) -> bool | None:
-    content = {"run": run_id}
+    content = {"run": run_id, "reasons": [HOSTILE]}
     return notifications.keep(engine, use_case, (kind, run_id, event), content, ("log", "webhook"), per_hour=4)
 
 
@@ -46,7 +47,7 @@ def test_a_notice_is_kept_once_for_an_event_of_a_run(engine: Engine) -> None:
         "retrain",
         "r1",
         "FAILED",
-        {"run": "r1"},
+        {"run": "r1", "reasons": [HOSTILE]},
         0,
     )
 
