@@ -24,7 +24,7 @@ from include.training.package import MODEL, PackageRefused
 from tests.conftest import MlflowServer
 from tests.faults.home import TRIES, DagRun, Home
 from tests.faults.invariants import check
-from tests.faults.marks import thorough
+from tests.faults.marks import named, thorough
 from tests.faults.proxy import Call, Fault, Plan, Proxy, on_call
 from tests.faults.registering import Retrain, left_in_mlflow
 from tests.unit.registry.conftest import Trained
@@ -244,12 +244,12 @@ def delete_alias(server: MlflowServer, name: str, version: str) -> None:
 
 DELETIONS = {
     "version": (delete_version, "2"),
-    "version, not alias": (delete_version_and_leave_its_alias, "2"),
+    "version-not-alias": (delete_version_and_leave_its_alias, "2"),
     "alias": (delete_alias, "3"),
 }
 
 
-@pytest.mark.parametrize(("delete", "back"), DELETIONS.values(), ids=DELETIONS)
+@pytest.mark.parametrize(("delete", "back"), named(DELETIONS, quick=["version", "version-not-alias"]))
 def test_f35_a_deleted_champion_is_put_back_from_the_ledger(delete, back, trained, mlflow_server, tmp_path):
     """Also where its package is still on this machine: what the registry has not is served by nobody else."""
     settings, client = settings_of(tmp_path / "home", mlflow_server), tracking.connect(uri(mlflow_server.port))
