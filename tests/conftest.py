@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ import yaml
 from include.settings import PROJECT, Settings
 from include.spec import UseCase, load
 from tests.postgres import database, server
+from tests.serving_api import telco_champion  # noqa: F401 - a fixture of all tests that serve
 
 if TYPE_CHECKING:  # its import takes seconds, which most tests need not wait for
     from mlflow.entities.model_registry import ModelVersion
@@ -105,7 +107,13 @@ class MlflowServer:
 
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    folder = tmp_path_factory.mktemp("mlflow")
+    with run_mlflow(tmp_path_factory.mktemp("mlflow")) as server:
+        yield server
+
+
+@contextmanager
+def run_mlflow(folder: Path) -> Iterator[MlflowServer]:
+    """An MLflow server of its own, with all that it keeps in ``folder``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         server = MlflowServer(probe.getsockname()[1], folder / "artifacts")

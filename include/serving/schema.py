@@ -14,7 +14,7 @@ from include.spec import Column, UseCase
 LONGEST_TEXT = 10_000
 """Characters of a value."""
 LONGEST_ID = 500
-NO_BLANK = r"^[^\x00]*\S[^\x00]*$"
+NO_BLANK = r"^[^\x00]*[^\s\x00][^\x00]*$"
 SHOWN_VALUES = 20
 STRICT = ConfigDict(extra="forbid", strict=True)
 

@@ -1,0 +1,143 @@
+"""Callers get scores, decisions and reasons; what they got is kept, and their labels come back to it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include.features.build import build
+from include.serving.segments import read_segment, segments
+from include.spec import load
+from include.training import package
+from tests.serving_api import Api, Served, telco_rows, until
+
+
+def test_a_row_gets_score_decision_and_version_and_is_kept_as_it_was_scored(
+    churn_api: Api, telco_champion: Served, rows
+) -> None:
+    (found,) = churn_api.predict(rows[0])
+    spec = load(telco_champion.spec_path)
+    expected = package.load(telco_champion.package).score(build(pd.DataFrame(rows[:1]), spec))[0]
+    assert found["score"] == pytest.approx(expected, abs=1e-12)
+    assert found["decision"] is (found["score"] >= spec.decision.threshold)
+    assert (found["model_version"], found["unknown"], found["reasons"]) == ("1", [], None)
+    kept = churn_api.captured()[-1]
+    assert (kept.prediction_id, kept.version, kept.role) == (found["prediction_id"], "1", "champion")
+    assert (kept.score, kept.decision, kept.entity) == (found["score"], found["decision"], rows[0]["customerID"])
+    assert kept.inputs == rows[0]
+    assert 0 < kept.latency_ms < 1000
+    assert abs((datetime.now(UTC) - kept.at).total_seconds()) < 30
+
+
+def test_online_scores_of_every_telco_row_are_those_of_the_batch(
+    churn_api: Api, telco_champion: Served, telco_csv
+) -> None:
+    """One definition of each feature: by JSON and columns as by the frame, alone as among others, within 1e-6."""
+    every, spec = telco_rows(telco_csv), load(telco_champion.spec_path)
+    frame = pd.DataFrame(every).assign(TotalCharges=[row["TotalCharges"] for row in every])
+    batch = package.load(telco_champion.package).score(build(frame, spec))
+    online = [
+        one["score"] for start in range(0, len(every), 1000) for one in churn_api.predict(*every[start : start + 1000])
+    ]
+    np.testing.assert_allclose(online, batch, rtol=0, atol=1e-6)
+    alone = [churn_api.predict(every[place])[0]["score"] for place in range(0, len(every), 70)]
+    np.testing.assert_allclose(alone, batch[::70], rtol=0, atol=1e-6)
+
+
+def test_many_rows_are_answered_in_their_order_each_with_an_id_of_its_own(churn_api: Api, rows) -> None:
+    together, alone = churn_api.predict(*rows), [churn_api.predict(row)[0] for row in rows]
+    assert [one["score"] for one in together] == pytest.approx([one["score"] for one in alone], abs=1e-12)
+    ids = {one["prediction_id"] for one in [*together, *alone]}
+    assert len(ids) == 2 * len(rows)
+    assert ids <= {kept.prediction_id for kept in churn_api.captured()}
+
+
+def test_a_request_that_comes_twice_is_two_predictions(churn_api: Api, rows) -> None:
+    """The id is the API's own, so a repeat has another one, and no id stands for two answers."""
+    first, second = churn_api.predict(rows[0])[0], churn_api.predict(rows[0])[0]
+    assert first["prediction_id"] != second["prediction_id"]
+    answer = churn_api.http.post("/v1/predict", json={"rows": rows[:1], "prediction_ids": ["mine"]})
+    assert answer.json()["errors"][0]["code"] == "UNKNOWN_FIELD"
+
+
+def test_reasons_add_up_and_are_the_same_wherever_they_are_asked_for(churn_api: Api, rows) -> None:
+    (with_reasons,) = churn_api.predict(rows[0], reasons=True)
+    explained = churn_api.http.post("/v1/explain", json={"row": rows[0]}).json()
+    assert explained["reasons"] == with_reasons["reasons"]
+    assert explained["score"] == with_reasons["score"]
+    reasons = with_reasons["reasons"]
+    assert 1 / (1 + np.exp(-reasons["output"])) == pytest.approx(with_reasons["score"], abs=1e-9)
+    assert len(reasons["raising"]) <= 4
+    strongest = reasons["raising"][0]
+    assert strongest["effect"] > 0
+    assert strongest["text"].startswith(f"{strongest['input']} is {strongest['value']}")
+
+
+def test_an_explanation_is_no_prediction(churn_api: Api, rows) -> None:
+    before = len(churn_api.captured())
+    assert churn_api.http.post("/v1/explain", json={"row": rows[0]}).status_code == 200
+    assert len(churn_api.captured()) == before
+
+
+def test_more_rows_with_reasons_than_can_be_explained_in_time_are_refused(churn_api: Api, rows) -> None:
+    answer = churn_api.http.post("/v1/predict", json={"rows": rows[:11], "reasons": True})
+    assert (answer.status_code, answer.json()["code"]) == (413, "TOO_MANY_ROWS")
+    assert "at most 10 with reasons" in answer.json()["detail"]
+
+
+def test_the_newest_published_row_of_a_customer_is_looked_up(churn_api: Api, telco_csv) -> None:
+    row = next(row for row in telco_rows(telco_csv, 50) if row["customerID"] == "7590-VHVEG")
+    until(lambda: churn_api.http.post("/v1/customers/7590-VHVEG/predict", json={}).status_code == 200, 30)
+    answer = churn_api.http.post("/v1/customers/7590-VHVEG/predict", json={"reasons": True}).json()
+    assert answer["prediction"]["score"] == pytest.approx(churn_api.predict(row)[0]["score"], abs=1e-12)
+    assert answer["prediction"]["reasons"]["raising"]
+    kept = next(one for one in churn_api.captured() if one.prediction_id == answer["prediction"]["prediction_id"])
+    assert kept.entity == "7590-VHVEG"
+    assert kept.observed_at == datetime.fromisoformat(answer["observed_at"])
+
+
+def test_the_model_says_what_it_is(churn_api: Api, telco_champion: Served) -> None:
+    found, manifest = churn_api.http.get("/v1/model").json(), package.load(telco_champion.package).manifest
+    assert found["version"] == "1"
+    assert (found["model_sha256"], found["fingerprint"]) == (manifest.model_sha256, manifest.fingerprint)
+    assert (found["trained_until"], found["scoring"], found["is_current"]) == (manifest.trained_until, "compiled", True)
+    verdict = json.loads((telco_champion.package / "verdict.json").read_text())
+    assert found["metrics"] == verdict["metrics"]["challenger"]
+    assert found["metrics"]["roc_auc"] > 0.8
+
+
+def test_every_use_case_is_below_its_name(churn_api: Api, rows) -> None:
+    answer = churn_api.http.post("/churn/v1/predict", json={"rows": rows[:1]})
+    assert answer.json()["predictions"][0]["score"] == churn_api.predict(rows[0])[0]["score"]
+    missing = churn_api.http.post("/loans/v1/predict", json={"rows": rows[:1]})
+    assert (missing.status_code, missing.json()["code"]) == (404, "NO_SUCH_PLACE")
+
+
+def test_labels_are_kept_before_they_are_acknowledged(churn_api: Api, telco_champion: Served, rows) -> None:
+    (found,) = churn_api.predict(rows[0])
+    labels = [
+        {"prediction_id": found["prediction_id"], "label": "Yes"},
+        {"entity": "7590-VHVEG", "observed_at": "2026-11-14", "label": "No", "known_at": "2026-11-20T00:00:00Z"},
+    ]
+    answer = churn_api.http.post("/v1/feedback", json={"labels": labels})
+    assert (answer.status_code, answer.json()) == (200, {"accepted": 2})
+    (path,) = segments(telco_champion.settings.home / "feedback" / "churn")
+    kept = read_segment(path).entries[-2:]
+    assert [(one["prediction_id"], one["entity"], one["label"]) for one in kept] == [
+        (found["prediction_id"], None, 1.0),
+        (None, "7590-VHVEG", 0.0),
+    ]
+
+
+def test_what_is_asked_is_counted_and_measured(churn_api: Api, rows) -> None:
+    before = churn_api.metric("modelops_rows_total", role="champion")
+    churn_api.predict(*rows[:3])
+    assert churn_api.metric("modelops_rows_total", role="champion") == before + 3
+    assert churn_api.metric("modelops_requests_total", route="/v1/predict", status="200") >= 1
+    assert churn_api.metric("modelops_request_seconds_count", route="/v1/predict") >= 1
+    assert churn_api.metric("modelops_model_is_current") == 1
+    assert churn_api.metric("modelops_model_info", role="champion", version="1") == 1
