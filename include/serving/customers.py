@@ -10,7 +10,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -29,9 +29,10 @@ log = logging.getLogger(__name__)
 REFRESH_SECONDS = 5.0
 PIECE_ROWS = 1000
 TABLE, FILE = "customers", "customers.db"
+FOR_EVER = "9999-12-31"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (id TEXT PRIMARY KEY, observed_at TEXT, as_of TEXT, run_id TEXT, row TEXT);
-CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER, as_of TEXT, columns TEXT);
+CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), run_id TEXT, columns TEXT);
 """
 # The newest observation counts, and of two of the same moment the one that was published later.
 UPSERT = """
@@ -70,13 +71,14 @@ class Customers:
 
     def refresh(self) -> None:
         """Read what was published since the last time. Raises what the databases and the table's store raise."""
-        publication = publications.latest(connect(self._settings.state_url), self._spec.name, "data")
-        if publication is None or TABLE not in publication.versions:
+        engine = connect(self._settings.state_url)
+        past = publications.history(engine, self._spec.name, "data", FOR_EVER)
+        if not past or TABLE not in past[-1].versions:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with closing(sqlite3.connect(self._path, isolation_level=None)) as writer:
-                self._bring_up_to(publication, writer)
+                self._bring_up_to(past, writer)
         except sqlite3.DatabaseError as error:
             if type(error) is sqlite3.DatabaseError:  # the file is damaged, and can be made again
                 for path in self._path.parent.glob(f"{FILE}*"):
@@ -96,30 +98,33 @@ class Customers:
             raise Problem("NO_ROWS", f"{self._path}: {error}", headers={"Retry-After": "5"}) from error
         return found
 
-    def _bring_up_to(self, publication: Publication, writer: sqlite3.Connection) -> None:
-        version, columns = publication.versions[TABLE], json.dumps(sorted(self._spec.columns))
+    def _bring_up_to(self, past: Sequence[Publication], writer: sqlite3.Connection) -> None:
+        """Read the last of the publications ``past``, or what is new in it."""
+        runs, columns = [one.run_id for one in past], json.dumps(sorted(self._spec.columns))
+        version = past[-1].versions[TABLE]
         writer.execute("PRAGMA journal_mode=WAL")
         writer.executescript(SCHEMA)
-        state = writer.execute("SELECT version, as_of, columns FROM state").fetchone()
-        if state is not None and state[0] == version and state[2] == columns:
+        state = writer.execute("SELECT run_id, columns FROM state").fetchone()
+        if state == (runs[-1], columns):
             return
         began, count = time.monotonic(), 0
+        goes_on = state is not None and state[0] in runs and state[1] == columns
+        new = runs[runs.index(state[0]) + 1 :] if goes_on else None
         writer.execute("BEGIN IMMEDIATE")
-        if state is not None and (state[0] > version or state[2] != columns):
+        if new is None:
             writer.execute("DELETE FROM rows")
-            state = None
-        for piece in self._pieces(version, state[1] if state else None):
+        for piece in self._pieces(version, new):
             writer.executemany(UPSERT, piece)
             count += len(piece)
-        writer.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?)", (version, publication.as_of, columns))
+        writer.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (runs[-1], columns))
         writer.execute("COMMIT")
         log.info("%s: %d row(s) of %s@%d in %.1f s", self._path, count, TABLE, version, time.monotonic() - began)
 
-    def _pieces(self, version: int, since: str | None) -> Iterator[list[tuple[Any, ...]]]:
-        """Rows published from the ``as_of`` ``since`` on, as the file holds them; half of the time is for others."""
+    def _pieces(self, version: int, runs: list[str] | None) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows that these runs published, or all, as the file holds them; half of the time is left to others."""
         uri = tables.table_uri(self._settings.lake_uri, self._spec.name, TABLE)
         names = [*self._spec.columns, OBSERVED, AS_OF, "run_id"]
-        filters = [(AS_OF, ">=", since)] if since else None
+        filters = None if runs is None else [("run_id", "in", runs)]
         for batch in tables.batches(uri, version, columns=names, filters=filters, rows=PIECE_ROWS):
             began = time.monotonic()
             yield [self._entry(row) for row in batch.to_pylist()]

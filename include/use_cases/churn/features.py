@@ -14,13 +14,14 @@ import numpy as np
 Columns = Mapping[str, np.ndarray]
 
 ADD_ONS = ("OnlineSecurity", "OnlineBackup", "DeviceProtection", "TechSupport", "StreamingTV", "StreamingMovies")
+CENT = 0.01
 AUTOMATIC = ("Bank transfer (automatic)", "Credit card (automatic)")
 
 
 def charge_change(columns: Columns) -> np.ndarray:
-    """This month's charge divided by the average monthly charge so far; 1 for a new customer."""
+    """This month's charge divided by the average monthly charge so far; 1 for who has not paid a cent yet."""
     monthly, total, tenure = columns["MonthlyCharges"], columns["TotalCharges"], columns["tenure"]
-    average = np.divide(total, tenure, out=monthly.astype(float), where=(tenure > 0) & (total > 0))
+    average = np.divide(total, tenure, out=monthly.astype(float), where=(tenure > 0) & (total >= CENT))
     return np.divide(monthly, average, out=np.ones(len(monthly)), where=average > 0)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from include.errors import DataRejected
-from include.features.build import FeatureError, build, feature_version, load_functions
+from include.features.build import FeatureError, as_columns, build, derive, feature_version, load_functions
 from include.spec import SpecError, UseCase
 
 
@@ -142,3 +142,16 @@ def test_feature_version_follows_the_source(tmp_path: Path) -> None:
     assert before == feature_version(spec)
     assert before != feature_version(use_case(tmp_path, "def f(columns):\n    return -columns['n']\n"))
     assert before != feature_version(use_case(tmp_path, "def f(columns):\n    return columns['n']\n", "category"))
+
+
+def test_columns_give_what_a_frame_gives(telco: pd.DataFrame, churn: UseCase) -> None:
+    """One definition: a process that serves has columns and no frame."""
+    rows, functions = telco.iloc[480:490], load_functions(churn)
+    made = derive(as_columns(rows, churn), churn, functions)
+    pd.testing.assert_frame_equal(pd.DataFrame(made, index=rows.index, dtype=object), build(rows, churn).astype(object))
+
+
+def test_a_derived_category_has_text_for_null_online_too(tmp_path: Path) -> None:
+    source = "import numpy as np\ndef f(columns):\n    return np.array([None, 3, 'low'], dtype=object)\n"
+    spec = use_case(tmp_path, source, "category")
+    assert derive(as_columns(ROWS, spec), spec, load_functions(spec))["f"].tolist() == ["missing", "3", "low"]
