@@ -138,3 +138,24 @@ def test_an_alias_moves_and_goes(settings: Settings, client: MlflowClient, train
     for _ in range(2):
         versions.drop_alias(client, "churn", versions.CHALLENGER)
         assert versions.alias(client, "churn", versions.CHALLENGER) is None
+
+
+def test_one_question_tells_all_aliases(settings: Settings, client: MlflowClient, trained: Trained):
+    assert versions.aliases(client, "churn") == {}
+    version = register(settings, client, trained)
+    assert versions.aliases(client, "churn") == {}
+    versions.set_alias(client, "churn", versions.CHAMPION, version)
+    versions.set_alias(client, "churn", versions.CHALLENGER, version)
+    assert versions.aliases(client, "churn") == {"champion": "1", "challenger": "1"}
+
+
+def test_the_hash_that_a_version_was_registered_with_is_known(
+    settings: Settings, client: MlflowClient, trained: Trained
+):
+    register(settings, client, trained)
+    assert versions.model_hash(client, "churn", "1") is None
+    engine, other = connect(settings.state_url), trained.submission(client, "e" * 64)
+    versions.register(engine, client, replace(other, tags={**other.tags, "model_sha256": "5e"}), accept)
+    assert versions.model_hash(client, "churn", "2") == "5e"
+    with pytest.raises(PackageRefused, match="version 9 of churn is no longer in the registry"):
+        versions.model_hash(client, "churn", "9")

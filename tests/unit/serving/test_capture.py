@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,14 +43,15 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     inputs = {"id": "0042", "text": 'line\nbreak \ud800 "quoted" 😀', "number": np.float64(0.1), "none": None}
     at = datetime(2026, 1, 31, 23, 59, 59, 999999, tzinfo=UTC)
     record = Captured("a", at, "3", "shadow", "0042", inputs, 1 / 3, True, 0.75)
+    looked_up = replace(record, prediction_id="b", observed_at=datetime(2026, 1, 30, tzinfo=UTC))
 
     async def write() -> None:
         keeper = Capture(tmp_path)
-        await keeper.write([record])
+        await keeper.write([record, looked_up])
         keeper.close()
 
     asyncio.run(write())
-    assert list(read(tmp_path)) == [record]
+    assert list(read(tmp_path)) == [record, looked_up]
 
 
 @pytest.mark.parametrize("sync", ["every_second", "every_commit"])

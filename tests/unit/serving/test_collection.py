@@ -110,6 +110,19 @@ def test_an_answer_is_a_row_with_the_columns_of_the_spec(api: Api):
     }
 
 
+def test_a_row_that_was_looked_up_was_observed_when_it_was_published_and_its_label_finds_it(api: Api):
+    observed = datetime(2026, 11, 14, tzinfo=UTC)
+    api.answer(answered("a", observed_at=observed), answered("b"))
+    api.take({"entity": "0042-A", "observed_at": "2026-11-14", "label": "Yes"})
+    api.collect("m1")
+    rows = api.table(PREDICTIONS).set_index("prediction_id")
+    assert rows["observed_at"].to_dict() == {"a": pd.Timestamp(observed), "b": pd.Timestamp(AT)}
+    served = api.served()
+    answers = served.answers(date(2026, 11, 1), date(2026, 12, 1), AS_OF)
+    joined = join_labels(answers, feed(), served.labels(AS_OF), api.spec).set_index("prediction_id")
+    assert joined["label"].isna().to_dict() == {"a": False, "b": True}
+
+
 def test_model_inputs_are_kept_as_far_as_they_are_columns(api: Api):
     inputs = {name: ROW[name] for name in ("tenure", "Contract")} | {"charge_change": 0.5}
     api.answer(answered("a", entity=None, inputs=inputs))
