@@ -17,7 +17,7 @@ def main() -> int:
     load_dotenv()
     try:
         server(Settings.from_environment()).run()
-    except (SettingsError, SpecError) as problem:
+    except (SettingsError, SpecError, OSError) as problem:
         logging.getLogger(__name__).error("%s", problem)
         return 1
     return 0

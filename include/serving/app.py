@@ -19,12 +19,17 @@ from include.serving.service import Service
 from include.settings import Settings, SettingsError
 from include.spec import discover
 
+RESERVED = frozenset({"v1", "invocations", "health", "ready", "ping", "version", "metrics"})
+"""Routes of the use case at the root, which one below these names would hide."""
+
 
 def make_app(settings: Settings) -> ASGIApp:
     """Serve the use cases of ``settings``. Raises ``SpecError``, and ``SettingsError`` where there is none."""
     specs = discover(settings.use_case_folders)
     if not specs:
         raise SettingsError(f"MODELOPS_USE_CASES: no use case in {', '.join(map(str, settings.use_case_folders))}")
+    if taken := sorted(specs.keys() & RESERVED):
+        raise SettingsError(f"MODELOPS_USE_CASES: {', '.join(taken)} is the name of a route; give the use case another")
     keys, metrics = Keys(settings), Metrics()
     services = {name: Service(settings, spec, keys, metrics) for name, spec in specs.items()}
     apps: dict[str, ASGIApp] = {n: use_case_app(service, version("mlflow")) for n, service in services.items()}

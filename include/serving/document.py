@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -35,9 +36,23 @@ def answer(type_: Any, description: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
+class Documents:
+    """The document for the spec of the moment: composed once for each, which takes a tenth of a second."""
+
+    def __init__(self, app: FastAPI, spec: Callable[[], UseCase]) -> None:
+        self._app, self._spec = app, spec
+        self._last: tuple[UseCase, dict[str, Any]] | None = None
+
+    def current(self) -> dict[str, Any]:
+        spec = self._spec()
+        if self._last is None or self._last[0] is not spec:
+            self._last = spec, compose(self._app, spec)
+        return self._last[1]
+
+
 def compose(app: FastAPI, spec: UseCase) -> dict[str, Any]:
     """The whole document."""
-    app.openapi_schema = None  # of a spec that may have been another one
+    app.openapi_schema = None  # FastAPI's own copy, without the bodies
     made = FastAPI.openapi(app)
     components = made.setdefault("components", {})
     components["schemas"] = {**components.get("schemas", {}), **_schemas(spec)}

@@ -146,9 +146,16 @@ class Follower:
         log.info("%s: version %s is the %s that is served", self._spec.name, scorer.version, role)
         if role == versions.CHAMPION:
             self._spec = scorer.spec
+            self._note(scorer)
+
+    def _note(self, champion: Scorer) -> None:
+        """Keep what the next start goes on with."""
+        last = {"version": champion.version, "model_sha256": champion.model.manifest.model_sha256}
+        try:
             self._record.parent.mkdir(parents=True, exist_ok=True)
-            last = {"version": scorer.version, "model_sha256": scorer.model.manifest.model_sha256}
             write_text(self._record, json.dumps(last))
+        except OSError as problem:  # it serves all the same
+            log.warning("%s: the next start will have to ask the registry: %s", self._spec.name, problem)
 
     def _try(self, client: MlflowClient, version: str, source: Source) -> Scorer | None:
         """The version ready to answer; None where it cannot, which is tried again after a while."""

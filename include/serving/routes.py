@@ -33,10 +33,17 @@ def use_case_app(service: Service, mlflow_version: str) -> FastAPI:
     """The API of one use case, to be served at the root or below its name."""
     spec = service.spec
     # The pages that would show the document load scripts from the network.
-    app = FastAPI(title=spec.title, description=spec.description, version="1", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=spec.title,
+        description=spec.description,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.add_middleware(Limits, service=service)
     app.add_exception_handler(HTTPException, _no_route)
-    app.openapi = lambda: document.compose(app, service.spec)  # type: ignore[method-assign]
+    app.openapi = document.Documents(app, lambda: service.spec).current  # type: ignore[method-assign]
     _add_probes(app, service, mlflow_version)
     _add_scoring(app, service)
     _add_explanations(app, service)
@@ -95,12 +102,12 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/customers/{id}/predict",
         responses=answer(answers.LookedUp, "kept"),
-        openapi_extra=body("LookUpRequest"),
+        openapi_extra=body("LookUpRequest", required=False),
     )
     async def look_up(id: str, request: Request) -> Response:
         """Score the newest published row of an id."""
         scorer = service.scorer()
-        asked = await _read(request, LOOK_UP)
+        asked = await _read(request, LOOK_UP) if await request.body() else {}
         row, observed = service.customers.newest(id)
         rows = scorer.contract.rows([row], alone("row"), datetime.now(UTC))
         (found,) = await service.predict(

@@ -12,7 +12,8 @@ from include.serving.app import make_app
 from include.settings import Settings
 
 RECEIVE_SECONDS = 15.0
-"""From the first byte of a request to its last, and from a connection to its first request."""
+"""From the first byte of a request to its last, from a connection to its first request, and until a caller who does not
+read its answers goes on to."""
 KEEP_ALIVE_SECONDS = 60
 STOP_SECONDS = 6
 """What requests under way have left when the process is asked to end; its supervisor gives it ten."""
@@ -24,6 +25,7 @@ class Guarded(HttpToolsProtocol):
     """Ends a connection whose request is not complete in time, or whose headers are endless; uvicorn waits for ever."""
 
     _cut: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
     _header_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
@@ -32,7 +34,17 @@ class Guarded(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._received()
-        super().connection_lost(exc)
+        super().connection_lost(exc)  # which resumes writing, too
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stuck = self.loop.call_later(RECEIVE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

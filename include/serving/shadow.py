@@ -37,6 +37,7 @@ class Shadow:
         self._score = score
         self._waiting: deque[Answered] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._told = ""
         self.dropped = 0
 
     def offer(self, answered: Sequence[Answered]) -> None:
@@ -65,6 +66,9 @@ class Shadow:
     async def _try(self, answered: Sequence[Answered]) -> None:
         try:
             await self._score(answered)
-        except Exception:  # whatever the challenger does, the champion's callers have had their answers
-            log.exception("the challenger has no score for %d row(s)", len(answered))
+            self._told = ""
+        except Exception as error:  # noqa: BLE001 - whatever the challenger does, the callers have had their answers
             self.dropped += len(answered)
+            if self._told != (told := f"{type(error).__name__}: {error}"):
+                log.error("the challenger has no score for %d row(s): %s", len(answered), told)
+                self._told = told

@@ -29,7 +29,7 @@ class Serving(Frozen):
     the champion, or answers in its place for a ``share`` of the rows (*canary*), always the same ones by their id.
     """
 
-    requests_per_second: float = Field(2000, gt=0)  # of one key; as many may come at once
+    requests_per_second: float = Field(5000, gt=0)  # of one key; as many may come at once
     maximum_bytes: Count = 1_000_000  # of a request
     maximum_rows: Count = 1000
     maximum_explained_rows: Count = 10  # an explanation takes a hundred times as long as a score

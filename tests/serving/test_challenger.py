@@ -114,4 +114,4 @@ def test_a_challenger_that_fails_costs_its_own_scores_alone(caplog: pytest.LogCa
 
     assert asyncio.run(offer()).dropped == 50
     assert calls == [50, 30]
-    assert "the challenger has no score for 50 row(s)" in caplog.text
+    assert "the challenger has no score for 50 row(s): ValueError: broken" in caplog.text

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from include.features.build import build
+from include.serving.app import make_app
 from include.serving.segments import read_segment, segments
+from include.settings import PROJECT, Settings, SettingsError
 from include.spec import load
 from include.training import package
-from tests.serving_api import Api, Served, telco_rows, until
+from tests.conftest import copy_of_churn
+from tests.serving_api import Api, Served, api, telco_rows, until
 
 
 def test_a_row_gets_score_decision_and_version_and_is_kept_as_it_was_scored(
@@ -92,6 +97,7 @@ def test_more_rows_with_reasons_than_can_be_explained_in_time_are_refused(churn_
 def test_the_newest_published_row_of_a_customer_is_looked_up(churn_api: Api, telco_csv) -> None:
     row = next(row for row in telco_rows(telco_csv, 50) if row["customerID"] == "7590-VHVEG")
     until(lambda: churn_api.http.post("/v1/customers/7590-VHVEG/predict", json={}).status_code == 200, 30)
+    assert churn_api.http.post("/v1/customers/7590-VHVEG/predict").status_code == 200
     answer = churn_api.http.post("/v1/customers/7590-VHVEG/predict", json={"reasons": True}).json()
     assert answer["prediction"]["score"] == pytest.approx(churn_api.predict(row)[0]["score"], abs=1e-12)
     assert answer["prediction"]["reasons"]["raising"]
@@ -108,6 +114,28 @@ def test_the_model_says_what_it_is(churn_api: Api, telco_champion: Served) -> No
     verdict = json.loads((telco_champion.package / "verdict.json").read_text())
     assert found["metrics"] == verdict["metrics"]["challenger"]
     assert found["metrics"]["roc_auc"] > 0.8
+
+
+def test_use_cases_live_side_by_side_each_with_a_document_of_its_own(telco_champion: Served, rows) -> None:
+    folders = (*telco_champion.settings.use_case_folders, PROJECT / "tests" / "use_cases")
+    both = replace(telco_champion, settings=replace(telco_champion.settings, use_case_folders=folders))
+    with api(both) as running:
+        assert running.http.post("/churn/v1/predict", json={"rows": rows[:1]}).status_code == 200
+        answer = running.http.get("/diagnosis/ready")
+        assert (answer.status_code, answer.json()["code"]) == (503, "NO_MODEL")
+        document = running.http.get("/diagnosis/openapi.json").json()
+        assert document["servers"] == [{"url": "/diagnosis"}]
+        assert document["components"]["schemas"]["Row"]["properties"]["worst area"]["type"] == "number"
+        assert "modelops_trouble" in running.http.get("/metrics").text
+
+
+@pytest.mark.parametrize("name", ["v1", "ready"])
+def test_a_use_case_must_not_hide_a_route(name: str, tmp_path: Path) -> None:
+    copy_of_churn(tmp_path, lambda content: content.update(name=name))
+    (tmp_path / "churn").rename(tmp_path / name)
+    environ = {"MODELOPS_HOME": str(tmp_path / "home"), "MODELOPS_USE_CASES": str(tmp_path)}
+    with pytest.raises(SettingsError, match=f"{name} is the name of a route"):
+        make_app(Settings.from_environment(environ))
 
 
 def test_every_use_case_is_below_its_name(churn_api: Api, rows) -> None:

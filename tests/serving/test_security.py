@@ -185,6 +185,18 @@ def test_s21_endless_headers_end_the_connection(churn_api: Api) -> None:
     assert cut_off(churn_api, head(churn_api, *lines, method="GET", path="/ready"))
 
 
+def test_s21_a_caller_who_does_not_read_is_cut_off(churn_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers are asked for, one behind the other, and left in the socket until no more fit."""
+    monkeypatch.setattr(server, "RECEIVE_SECONDS", 0.5)
+    asked = head(churn_api, path="/openapi.json", method="GET")
+    with closing(socket.create_connection(("127.0.0.1", churn_api.port), timeout=10)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):  # noqa: PT012 - whichever of them meets the end
+            for _ in range(1000):
+                connection.sendall(asked)
+                time.sleep(0.01)
+
+
 def test_s21_slow_callers_keep_nobody_waiting(churn_api: Api, rows) -> None:
     """A hundred connections that have sent half a request, and the next caller is answered at once."""
     half = head(churn_api, "Content-Length: 100000")
