@@ -210,3 +210,8 @@ def test_random_states_are_told_apart(seed: int, models) -> None:
     other = copy.deepcopy(models["decision_tree"])
     other["estimator"].random_state = np.random.RandomState(seed)
     assert (model_hash(model) == model_hash(other)) == (seed == 1)
+
+
+def test_how_a_model_is_asked_and_its_answers_are_kept_makes_no_other_model(training, churn: UseCase) -> None:
+    asked = churn.model_copy(update={"serving": Serving(challenger="shadow"), "capture": Capturing(sampling=0.5)})
+    assert ingredients(training.rows, asked, 1).fingerprint == ingredients(training.rows, churn, 1).fingerprint
