@@ -100,7 +100,7 @@ def _add_scoring(app: FastAPI, service: Service) -> None:
         return _json(answers.Predictions(found))
 
     @app.post(
-        "/v1/customers/{id}/predict",
+        "/v1/customers/{id:path}/predict",
         responses=answer(answers.LookedUp, "kept"),
         openapi_extra=body("LookUpRequest", required=False),
     )
