@@ -11,7 +11,7 @@ too few rows, or when the champion was trained or judged on its days.
 | `open_run` failed | the parameters cannot be used | the log says which |
 | `collect` failed | what was served stays in its segments and is collected by the next run | the log says what the disk or the table refused |
 | `check_quality` skipped, `NO_CHAMPION` | nothing is in production yet | run `<use case>_retrain` |
-| an earlier version is champion again, `CHAMPION_DAMAGED` among the reasons | the files of the one after it are damaged, so the last sound one serves | restore the files or retrain |
+| an earlier version is champion again, `CHAMPION_DAMAGED` in its promotion | the files of the one after it are damaged, so the last sound one serves | restore the files or retrain |
 | `check_quality` failed, `PackageRefused` | the champion's files in MLflow are damaged, and no earlier version is sound | restore them, or retrain |
 | `request_retrain` skipped, `NO_DRIFT` or `SUPPRESSED` | no drift, or a brake held: cool-down, budget, the same days, a request that waits, too few new labels | the ledger row names every reason |
 | outcome `DATA_QUALITY` | the data is bad, so no retrain is asked for | `quality.json` in the run's folder; mend the data; see `<use case>_ingest` |

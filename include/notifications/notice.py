@@ -22,6 +22,7 @@ class About:
 
 EVENTS: dict[Event, About] = {
     "CHAMPION_DAMAGED": About("error", "The files of the champion are damaged."),
+    "CHAMPION_GONE": About("error", "The champion, or its alias, was deleted from the registry."),
     "NEEDS_A_PERSON": About("error", "The drift goes on, and the retrain for it made no new champion."),
     "PERFORMANCE": About("error", "The champion does worse than it did when it was promoted."),
     "FAILED": About("error", "The run ended without an outcome."),
@@ -29,11 +30,13 @@ EVENTS: dict[Event, About] = {
     "DATA_QUALITY": About("warning", "The data is bad, so that no retrain is asked for."),
     "NOT_EVALUATED": About("warning", "The challenger could not be judged; nothing was promoted."),
     "NO_SCORES": About("warning", "The champion cannot score the newest days."),
+    "ATTRIBUTION_DRIFT": About("warning", "The scores of the champion rest on other inputs than they did."),
     "STALE_CHAMPION": About("warning", "The champion is older than the spec allows."),
     "REFUSED": About("warning", "A check of the gate failed; the champion serves on."),
     "CHAMPION_CHANGED": About("warning", "Somebody promoted in between; the next run compares anew."),
     "SUPPRESSED": About("warning", "There is drift, and no retrain was asked for, since a brake held."),
     "BAD_REQUEST": About("warning", "The run was started with parameters that cannot be used."),
+    "UNCHANGED": About("info", "Nothing is new since the same was done before."),
     "REQUESTED": About("info", "There is drift, and a retrain was asked for."),
     "PROMOTED": About("info", "The challenger passed and is champion."),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import Engine
@@ -18,7 +19,7 @@ from include.notifications.channels import Channel, Undelivered
 from include.notifications.notice import Notice
 from include.settings import Settings
 from include.spec import UseCase
-from include.state import notifications, runs, sources
+from include.state import notifications, promotions, runs, sources
 from include.state.database import ago
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,9 @@ def fill(engine: Engine, settings: Settings, spec: UseCase, channels: Collection
     since = ago(TOO_OLD)
     known = notifications.known(engine, spec.name, since)
     simulated = sources.uri_of(engine, spec).startswith("simulator:")
+    put_back = promotions.put_back(engine, spec.name)
     for row in runs.ended(engine, spec.name, since):
+        row = replace(row, reasons=(*row.reasons, *put_back.get(row.run_id, ())))
         notice = notices.of_row(settings, spec, row, simulated=simulated)
         if notice is None or notice.key in known:
             continue

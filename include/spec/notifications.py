@@ -16,17 +16,20 @@ Event = Literal[
     "REFUSED",
     "NOT_EVALUATED",
     "CHAMPION_CHANGED",
+    "UNCHANGED",
     "REQUESTED",
     "SUPPRESSED",
     "DATA_QUALITY",
     "NEEDS_A_PERSON",
     "PERFORMANCE",
+    "ATTRIBUTION_DRIFT",
     "STALE_CHAMPION",
     "NO_SCORES",
     "CHAMPION_DAMAGED",
+    "CHAMPION_GONE",
 ]
 """An outcome of a run, or an alarm among its reasons."""
-SELDOM_WANTED = ("BAD_REQUEST", "SUPPRESSED")
+SELDOM_WANTED = ("BAD_REQUEST", "UNCHANGED", "SUPPRESSED")
 ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*$"
 
 

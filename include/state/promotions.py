@@ -54,6 +54,16 @@ def history(engine: Engine, use_case: str) -> list[Promotion]:
     )
 
 
+def put_back(engine: Engine, use_case: str) -> dict[str, list[str]]:
+    """Why an earlier version became champion again, by the run that found it out."""
+    found: dict[str, list[str]] = {}
+    for made in history(engine, use_case):
+        for reason in made.reasons:
+            if reason.startswith(PUT_BACK):
+                found.setdefault(made.run_id, []).append(reason)
+    return found
+
+
 def champion(engine: Engine, use_case: str) -> Promotion | None:
     """The promotion that put the present champion in place."""
     past = history(engine, use_case)

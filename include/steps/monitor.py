@@ -57,7 +57,7 @@ def check_quality(work: Work, record: Record) -> Record:
     faults = [*messages[0], *_ingest_faults(work, publication)]
     for fault in faults:
         log.warning("DATA_QUALITY: %s", fault)
-    alarms = [*_gave_way(work), *_stale_champion(work, version, baseline)]
+    alarms = _stale_champion(work, version, baseline)
     _write(work, "quality.json", [[asdict(violation) for violation in violations] for violations in found])
     runs.record(work.engine, work.run, None, quality=faults, champion=version)
     return {
@@ -215,13 +215,6 @@ def _ingest_faults(work: Work, publication: Publication) -> list[str]:
     if last and last.outcome == "DATA_REJECTED":
         faults.append(f"the last ingest ({last.run_id}) was refused: {'; '.join(last.reasons)}")
     return faults
-
-
-def _gave_way(work: Work) -> list[str]:
-    """Why this run has put an earlier version back in place, if it has: the champion was damaged."""
-    history = promotions.history(work.engine, work.run.use_case)
-    ours = [reason for made in history if made.run_id == work.run.run_id for reason in made.reasons]
-    return [reason for reason in ours if reason.startswith("CHAMPION_DAMAGED")]
 
 
 def _stale_champion(work: Work, version: str, baseline: Baseline) -> list[str]:

@@ -53,6 +53,7 @@ def test_every_event_has_a_severity_and_a_meaning() -> None:
         ("retrain", "NOT_EVALUATED", ["CHAMPION_DAMAGED: model.skops"], "CHAMPION_DAMAGED"),
         ("retrain", "CHAMPION_CHANGED", ["the champion is now 4"], "CHAMPION_CHANGED"),
         ("retrain", "UNCHANGED", ["judged before"], None),
+        ("retrain", "UNCHANGED", ["judged before", "CHAMPION_GONE: version 3 is champion no more"], "CHAMPION_GONE"),
         ("retrain", "DRY_RUN", ["judged only"], None),
         ("retrain", "NOTHING_PENDING", ["taken"], None),
         ("monitor", "NO_DRIFT", ["NO_DRIFT: 0 of 3"], None),

@@ -18,7 +18,7 @@ from include.notifications.notice import Notice
 from include.settings import Settings
 from include.spec import Notifications, UseCase
 from include.state import database as db
-from include.state import runs
+from include.state import promotions, runs
 from include.state.database import ago, connect
 from include.state.runs import Run
 from tests.receivers import Hook
@@ -100,6 +100,21 @@ def test_each_run_is_told_once_by_whoever_comes_next(end: Callable, tell: Callab
     ]
     assert pen.written[0].reasons == ("NOT_BETTER: by chance",)
     assert pen.written[0].simulated
+
+
+def test_a_champion_that_gave_way_is_told_whichever_run_found_it_out(
+    engine: Engine, end: Callable, tell: Callable
+) -> None:
+    values: dict[str, Any] = dict.fromkeys(("model_sha256", "fingerprint", "data_version", "as_of"), "")
+    values |= {"version": "1", "previous_version": "2", "metrics": {}, "fence": 1}
+    for run_id, reason in (("r1", "CHAMPION_DAMAGED: version 2 gives way: a bit"), ("r2", "ALL_CHECKS_PASSED: fine")):
+        made = promotions.intend(engine, use_case="churn", run_id=run_id, reasons=[reason], **values)
+        promotions.finish(engine, made)
+        end(run_id, "UNCHANGED")
+    pen = Pen()
+    tell(pen)
+    assert [(one.run_id, one.event, one.outcome) for one in pen.written] == [("r1", "CHAMPION_DAMAGED", "UNCHANGED")]
+    assert pen.written[0].reasons[-1] == "CHAMPION_DAMAGED: version 2 gives way: a bit"
 
 
 def test_a_run_that_is_cleared_is_told_again_only_if_it_ends_otherwise(end: Callable, tell: Callable) -> None:
