@@ -148,7 +148,12 @@ def refused(settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch:
     with ScoringApi.of(settings, "churn") as ours, ScoringApi.of(settings, "of_tomorrow") as other:
         assert (ours.is_unknown(), other.is_unknown()) == (False, True)
     monkeypatch.setattr(scoring_api, "FOLLOW_SECONDS", 2.0)
-    Supervisor(settings).stop_process("api")
+    supervisor = Supervisor(settings)
+    supervisor.stop_process("api")
+    for _ in range(100):  # it finishes what is under way first
+        if (api := supervisor.process("api")) is None or not api.is_up:
+            break
+        time.sleep(0.1)
     assert not show_prediction(settings, "churn")
     assert f"nothing answers at {settings.api_url}/churn" in capsys.readouterr().err
 

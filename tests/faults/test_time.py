@@ -27,6 +27,8 @@ CLOCKS = {
     "registry/tracking.py": "when an MLflow run ended",
     "stack/home.py": "the start of the schedule of a new stack",
     "stack/airflow_api.py": "for how long a task has been running, from when on a run is due",
+    "serving/routes.py": "when rows were asked for",
+    "serving/service.py": "when an answer was given",
     "cli/override.py": "whether the day that a person names is over",
     "cli/run.py": "the name of a run",
     "data/calendar.py": "the day that `make run` proposes",
