@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import skops.io
 
-from include.spec import UseCase, load
+from include.spec import Capturing, Serving, UseCase, load
 from include.training.fingerprint import Ingredients, ingredients, library_versions, model_hash
 from include.training.package import TRUSTED_TYPES
 
