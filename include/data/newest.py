@@ -22,8 +22,16 @@ from include.data.calendar import midnight
 from include.files import naming
 
 BUCKET_ROWS = 2_000_000
-"""Rows of a file on average. Telling the ids of so many apart takes 200 MB."""
-DEALT = pa.schema([("id", pa.string()), ("observed_at", pa.int64()), ("source", pa.int32()), ("place", pa.int64())])
+"""Rows of a file on average."""
+DEALT = pa.schema(
+    [
+        ("id", pa.large_string()),
+        ("hash", pa.uint64()),
+        ("observed_at", pa.int64()),
+        ("source", pa.int32()),
+        ("place", pa.int64()),
+    ]
+)
 
 Source = tuple[str, str]
 """``as_of`` and run that a row was published by; of two that correct each other the greater one counts."""
@@ -66,8 +74,7 @@ def _deal(keys: Iterable[pa.RecordBatch], window: Window, buckets: list[Path]) -
     with ExitStack() as open_files:
         writers = [open_files.enter_context(pa.ipc.new_file(bucket, DEALT)) for bucket in buckets]
         for rows in _in_window(keys, window, sources):
-            # pandas' hash is the same in every process; which one it is matters as little as that ids may share it.
-            bucket_of = pd.util.hash_array(rows["id"].to_numpy(zero_copy_only=False), categorize=False) % len(buckets)
+            bucket_of = rows["hash"].to_numpy() % len(buckets)
             order = np.argsort(bucket_of, kind="stable")
             dealt, ends = rows.take(order), np.searchsorted(bucket_of[order], np.arange(len(buckets) + 1))
             for number, writer in enumerate(writers):
@@ -82,7 +89,9 @@ def _in_window(keys: Iterable[pa.RecordBatch], window: Window, sources: dict[Sou
     for ids, times, as_ofs, runs in (batch.columns for batch in keys):
         observed, (source, known) = times.cast(pa.int64()).to_numpy(), _sources(as_ofs, runs, window, sources)
         places = np.flatnonzero(known & (first <= observed) & (observed < end))
-        columns = [ids.take(pa.array(places)), observed[places], source[places], start + places]
+        within = ids.take(pa.array(places))
+        hashes = pd.util.hash_array(within.to_numpy(zero_copy_only=False), categorize=False)
+        columns = [within.cast(pa.large_string()), hashes, observed[places], source[places], start + places]
         yield pa.record_batch(columns, schema=DEALT)
         start += len(ids)
 
@@ -102,7 +111,7 @@ def _sources(
 
 def _newest_of(rows: pa.Table, sources: list[Source]) -> np.ndarray:
     """The places of the rows of a bucket that are the newest of their id."""
-    codes = _codes(rows["id"])
+    codes = _codes(rows["id"].combine_chunks(), rows["hash"].to_numpy())
     rank = np.empty(len(sources), dtype=np.int64)
     rank[sorted(range(len(sources)), key=sources.__getitem__)] = np.arange(len(sources))
     places = rows["place"].to_numpy()
@@ -114,7 +123,10 @@ def _newest_of(rows: pa.Table, sources: list[Source]) -> np.ndarray:
     return places[left]
 
 
-def _codes(ids: pa.ChunkedArray) -> np.ndarray:
-    """A number for each row, the same for rows of one id only."""
-    chunks = pc.dictionary_encode(ids).unify_dictionaries().chunks
-    return np.concatenate([np.empty(0, dtype=np.int32), *(chunk.indices.to_numpy() for chunk in chunks)])
+def _codes(ids: pa.LargeStringArray, hashes: np.ndarray) -> np.ndarray:
+    """A number for each row, the same for rows of one id only: by their hash, unless two ids happen to share one."""
+    _, first, codes = np.unique(hashes, return_index=True, return_inverse=True)
+    again = np.flatnonzero(first[codes] != np.arange(len(codes)))
+    if pc.equal(ids.take(again), ids.take(first[codes[again]])).false_count:
+        return np.asarray(ids.dictionary_encode().indices)
+    return codes
