@@ -18,6 +18,7 @@ from include.explanation.reasons import TOP, Reason, Reasons
 from include.explanation.shapley import AdditivityError
 from include.explanation.single import background_of, explain_rows
 from include.files import whole
+from include.scoring import partition
 from include.scoring.partition import SCORE, Lineage
 from include.spec import UseCase
 from include.training.package import LoadedModel
@@ -42,11 +43,11 @@ def batches(parts: Sequence[Path]) -> Iterator[pa.RecordBatch]:
             yield from file.iter_batches(BATCH_ROWS)
 
 
-def write_scores(path: Path, parts: Sequence[Path], schema: pa.Schema) -> None:
+def write_scores(path: Path, parts: Sequence[Path], spec: UseCase) -> None:
     """Write all rows of the staged partitions to one Parquet file, whole or not at all."""
-    with whole(path) as temporary, pq.ParquetWriter(temporary, schema, write_page_checksum=True) as writer:
+    with whole(path) as temporary, partition.writer(temporary, spec) as file:
         for batch in batches(parts):
-            writer.write_batch(batch)
+            file.write_batch(batch)
 
 
 def top_table(top: pd.DataFrame, model: LoadedModel, package: Path, lineage: Lineage, spec: UseCase) -> TopTable:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from include.data.served import ACTED_ON, VERSION
 from include.data.window import AS_OF, OBSERVED
@@ -19,7 +21,7 @@ from include.features.build import build
 from include.scoring.planning import RUN
 from include.spec import UseCase
 from include.training.package import LoadedModel
-from include.training.preparation import PREPARE, as_categories, learned_categories
+from include.training.preparation import PREPARE, learned_categories
 
 SCORE, DATA_VERSION = "score", "data_version"
 
@@ -55,6 +57,12 @@ def schema(spec: UseCase) -> pa.Schema:
     return pa.schema([*own, *((name, text) for name in (VERSION, DATA_VERSION, AS_OF, RUN))])
 
 
+def writer(path: Path, spec: UseCase) -> pq.ParquetWriter:
+    """Writes batches of ``schema`` to ``path``, with checksums; only what all rows share is worth a dictionary."""
+    shared = [VERSION, DATA_VERSION, AS_OF, RUN]
+    return pq.ParquetWriter(path, schema(spec), write_page_checksum=True, use_dictionary=shared)
+
+
 def columns_of(spec: UseCase) -> tuple[list[str], list[str]]:
     """The columns of the published rows that are read, and those of them that pandas takes for categories."""
     texts = [name for name, column in spec.columns.items() if not column.is_numeric and name != spec.id]
@@ -76,7 +84,7 @@ def score(
     rows, acted, unseen, top = 0, 0, Counter[str](), pd.DataFrame()
     for batch in (one for one in batches if len(one)):
         frame = batch.drop_columns([spec.id]).to_pandas()
-        inputs = as_categories(build(frame, spec))
+        inputs = _coded(build(frame, spec))
         scores = model.score(inputs)
         _refuse_no_number(scores, batch[spec.id], spec)
         decided = acted_on(frame, scores, model.manifest.thresholds, spec)
@@ -84,7 +92,7 @@ def score(
         write(pa.record_batch([*own, *(pa.repeat(one, len(batch)) for one in asdict(lineage).values())], schema(spec)))
         rows, acted = rows + len(batch), acted + int(decided.sum())
         unseen.update(_unseen(inputs, learned))
-        top = highest([top, _top(batch, inputs, scores, decided, spec)], spec)
+        top = highest([top, _top(batch, inputs, scores, decided, _least(top, spec), spec)], spec)
     return Scored(rows, acted, dict(unseen), top)
 
 
@@ -100,12 +108,29 @@ def highest(frames: Iterable[pd.DataFrame], spec: UseCase) -> pd.DataFrame:
     return every.sort_values([SCORE, spec.id], ascending=[False, True]).head(spec.scoring.top).reset_index(drop=True)
 
 
+def _coded(inputs: pd.DataFrame) -> pd.DataFrame:
+    """As ``as_categories``, but for the order of the categories, at less than half of its time."""
+    coded = {}
+    for name in (name for name in inputs.columns if inputs[name].dtype != np.float64):
+        codes, categories = pd.factorize(inputs[name].to_numpy())
+        coded[name] = pd.Categorical.from_codes(codes, pd.Index(categories))
+    return inputs.assign(**coded)
+
+
+def _least(top: pd.DataFrame, spec: UseCase) -> float:
+    """The score that a row needs to be among the highest, once there are enough of them."""
+    return float(top[SCORE].iloc[-1]) if len(top) == spec.scoring.top else -np.inf
+
+
 def _top(
-    batch: pa.RecordBatch, inputs: pd.DataFrame, scores: np.ndarray, decided: np.ndarray, spec: UseCase
+    batch: pa.RecordBatch, inputs: pd.DataFrame, scores: np.ndarray, decided: np.ndarray, least: float, spec: UseCase
 ) -> pd.DataFrame:
-    """The rows of a batch that may be among the highest."""
-    least = np.partition(scores, -spec.scoring.top)[-spec.scoring.top] if len(scores) > spec.scoring.top else -np.inf
+    """The rows of a batch that may be among the highest; they have ``least`` or more."""
+    if len(scores) > spec.scoring.top:
+        least = max(least, float(np.partition(scores, -spec.scoring.top)[-spec.scoring.top]))
     places = np.flatnonzero(scores >= least)
+    if not len(places):
+        return pd.DataFrame()
     own = batch.select([spec.id, OBSERVED]).take(pa.array(places)).to_pandas()
     own = own.assign(**{SCORE: scores[places], ACTED_ON: decided[places]})
     texts = inputs.iloc[places].astype({name: object for name in inputs if inputs[name].dtype == "category"})

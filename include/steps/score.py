@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from include.data import tables
 from include.data.stream import TableVersion
@@ -62,7 +61,7 @@ def score_partition(work: Work, record: Record, number: str) -> Record:
     table = TableVersion(_table_uri(work, ROWS), made.table_version)
     rows = planning.only(table.batches(made.partitions[int(number)], columns, texts), picked)
     staged = _scores_file(work, number)
-    with whole(staged) as path, pq.ParquetWriter(path, partition.schema(work.spec), write_page_checksum=True) as file:
+    with whole(staged) as path, partition.writer(path, work.spec) as file:
         found = partition.score(rows, model, work.spec, _lineage(work, made), file.write_batch)
     write_parquet(_top_file(work, number), found.top)
     log.info("partition %s: %d rows, %d of them to act on", number, found.rows, found.acted_on)
@@ -96,7 +95,7 @@ def export(work: Work, record: Record) -> Record:
     """Write what is given away: all scores, and the highest ones with their reasons; these end the run as SCORED."""
     made = Plan.read(Path(record["plan"]))
     paths = {"scores": work.folder / ALL, "top": work.folder / TOP}
-    exports.write_scores(paths["scores"], _staged(work, record["staged"]), partition.schema(work.spec))
+    exports.write_scores(paths["scores"], _staged(work, record["staged"]), work.spec)
     of_partitions = [read_parquet(_top_file(work, number)) for number in record["staged"]]
     top = exports.top_table(
         partition.highest(of_partitions, work.spec),

@@ -26,7 +26,7 @@ def test_all_parts_are_one_file_in_their_order(
     parts = [tmp_path / f"{number}.parquet" for number in range(3)]
     for part, table in zip(parts, (whole.slice(0, 100), whole.slice(0, 0), whole.slice(100)), strict=True):
         pq.write_table(table, part)
-    write_scores(tmp_path / "scores.parquet", parts, schema(churn))
+    write_scores(tmp_path / "scores.parquet", parts, churn)
     assert pq.read_table(tmp_path / "scores.parquet", page_checksum_verification=True).equals(whole)
     assert sum(map(len, batches(parts))) == 300
 
