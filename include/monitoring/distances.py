@@ -8,7 +8,8 @@ divergence (natural logarithm). ``psi``: the population stability index.
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import wasserstein_distance
+
+from include.monitoring.tallies import Tally
 
 SMALLEST_SCALE = 0.001
 FEW_VALUES = 20
@@ -17,28 +18,42 @@ EMPTY_SHARE = 0.0001
 """What an empty cell counts as in ``psi``, which would else be infinite."""
 
 
-def distance(method: str, reference: np.ndarray, current: np.ndarray) -> float:
-    """Distance of two samples without nulls, shapes (n,) and (m,): float64 numbers, or categories as int64 codes."""
+def distance(method: str, reference: Tally, current: Tally) -> float:
+    """Distance of two samples, none of which is empty: both of numbers, or both of categories."""
     if method == "wasserstein":
-        return float(wasserstein_distance(reference, current) / scale(reference))
+        # In one dimension the distance is the area between the two distribution functions.
+        values = np.union1d(reference.values, current.values)
+        gaps = np.abs(reference.cumulative(values[:-1]) - current.cumulative(values[:-1]))
+        return float(gaps @ np.diff(values) / scale(reference))
     return float(divergence(method, *shares(reference, current)))
 
 
-def scale(reference: np.ndarray) -> float:
+def scale(reference: Tally) -> float:
     """The unit of ``wasserstein``."""
-    return max(float(np.std(reference)), SMALLEST_SCALE)
+    return max(reference.std(), SMALLEST_SCALE)
 
 
-def shares(reference: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def shares(reference: Tally, current: Tally) -> tuple[np.ndarray, np.ndarray]:
     """The share of each category, value or bin in the reference and in the current sample, shape (k,) each."""
-    both = np.concatenate([reference, current])
-    if reference.dtype.kind == "f" and len(np.unique(reference)) > FEW_VALUES:
-        edges = np.histogram_bin_edges(both, bins="sturges")
-        before, after = (np.histogram(side, edges)[0] for side in (reference, current))
-    else:
-        _, codes = np.unique(both, return_inverse=True)
-        before, after = (np.bincount(side, minlength=codes.max() + 1) for side in np.split(codes, [len(reference)]))
-    return before / len(reference), after / len(current)
+    edges = bins(reference, current)
+    cells = np.union1d(reference.values, current.values)
+    before, after = (
+        np.histogram(side.values, edges, weights=side.counts)[0]
+        if edges is not None
+        else np.bincount(np.searchsorted(cells, side.values), weights=side.counts, minlength=len(cells))
+        for side in (reference, current)
+    )
+    return before / reference.rows, after / current.rows
+
+
+def bins(reference: Tally, current: Tally) -> np.ndarray | None:
+    """The edges between which numbers are counted, by Sturges' rule; None where each value counts by itself."""
+    if not reference.is_numeric or len(reference.values) <= FEW_VALUES:
+        return None
+    low = min(reference.values[0], current.values[0])
+    high = max(reference.values[-1], current.values[-1])
+    width = (high - low) / (np.log2(reference.rows + current.rows) + 1)
+    return np.linspace(low, high, int(np.ceil((high - low) / width)) + 1)
 
 
 def divergence(method: str, p: np.ndarray, q: np.ndarray) -> np.ndarray:

@@ -1,12 +1,12 @@
 """Drift of a window against the baseline: a verdict per column and in all, safe for small and for huge windows.
 
 A column drifts when its distance passes both the spec's threshold and what chance alone reaches with samples of the
-sizes at hand, at a level that keeps the false alarms of all columns together at the spec's rate (Bonferroni).
+sizes at hand, at a level that keeps the false alarms of all columns together at the spec's rate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -16,18 +16,16 @@ import pandas as pd
 from include.monitoring import chance
 from include.monitoring.baseline import SCORE
 from include.monitoring.distances import distance
-from include.spec import UseCase
+from include.monitoring.tallies import OTHER, Kind, Tally, comparable, frequent, merged, tally
+from include.spec import Monitoring, UseCase
 
-MAXIMUM_CATEGORIES = 256
-OTHER = "(other)"
-
-Status = Literal["OK", "DRIFT", "INSUFFICIENT", "ALL_NULL", "MISSING", "NAN_SCORES"]
+Status = Literal["OK", "DRIFT", "INSUFFICIENT", "ALL_NULL", "MISSING", "NAN_SCORES", "NOT_NUMBERS"]
 
 
 @dataclass(frozen=True)
 class ColumnCheck:
     name: str
-    kind: Literal["number", "category"]
+    kind: Kind
     method: str
     threshold: float
 
@@ -77,61 +75,65 @@ def checks_of(spec: UseCase) -> list[ColumnCheck]:
 def measure(
     reference: pd.DataFrame, current: pd.DataFrame, checks: Sequence[ColumnCheck], spec: UseCase, seed: int
 ) -> DriftReport:
-    """Judge every check; a column that cannot be measured has a status of its own and stops no other."""
-    rules = spec.monitoring
-    level = 1 - rules.false_alarm_rate / max(len(checks), 1)
-    columns = tuple(
-        _judge(reference, current, check, rules.minimum_rows, level, np.random.default_rng([seed, n]))
-        for n, check in enumerate(checks)
-    )
-    drifted = sum(verdict.status == "DRIFT" for verdict in columns)
+    """Judge every check on all rows; a column that cannot be measured has a status of its own and stops no other."""
+    rules, rows = spec.monitoring, (len(reference), len(current))
+    found = {check.name: _sides(reference, current, check) for check in checks}
+    sides = {name: pair for name, pair in found.items() if not isinstance(pair, str)}
+    limits = _limits(reference, {check: sides[check.name] for check in checks if check.name in sides}, rules, seed)
+    columns = []
+    for check in checks:
+        pair = found[check.name]
+        if isinstance(pair, str):
+            columns.append(ColumnVerdict(check.name, pair, check.method))
+            continue
+        far, limit = distance(check.method, *pair), max(check.threshold, limits[check.name])
+        enough = min(side.rows for side in pair) >= rules.minimum_rows
+        status: Status = "INSUFFICIENT" if not enough else "DRIFT" if far > limit else "OK"
+        columns.append(ColumnVerdict(check.name, status, check.method, round(far, 6), round(limit, 6)))
     if len(current) < rules.minimum_rows:
-        return DriftReport("INSUFFICIENT", len(reference), len(current), columns)
-    outcome: Literal["DRIFT", "OK"] = "DRIFT" if drifted >= rules.minimum_drifted_columns else "OK"
-    return DriftReport(outcome, len(reference), len(current), columns)
+        return DriftReport("INSUFFICIENT", *rows, tuple(columns))
+    drifted = sum(verdict.status == "DRIFT" for verdict in columns)
+    return DriftReport("DRIFT" if drifted >= rules.minimum_drifted_columns else "OK", *rows, tuple(columns))
 
 
-def comparable(reference: pd.Series, current: pd.Series, check: ColumnCheck) -> tuple[pd.Series, pd.Series]:
-    """Both sides as they are compared: numbers that are finite as float64, categories as text, without nulls.
-
-    Of a column with very many categories, all but the most frequent of the reference count as one.
-    """
-    if check.kind == "number":
-        numbers = [side.astype("float64") for side in (reference, current)]
-        return numbers[0][np.isfinite(numbers[0])], numbers[1][np.isfinite(numbers[1])]
-    before, after = (side.dropna().astype("str") for side in (reference, current))
-    if len(pd.unique(pd.concat([before, after]))) > MAXIMUM_CATEGORIES:
-        kept = before.value_counts().index[: MAXIMUM_CATEGORIES - 1]
-        return before.where(before.isin(kept), OTHER), after.where(after.isin(kept), OTHER)
-    return before, after
+def values(reference: pd.DataFrame, current: pd.DataFrame, check: ColumnCheck) -> tuple[pd.Series, pd.Series]:
+    """Both sides of one column that was judged, value by value, as the distance sees them."""
+    before, after = (comparable(side[check.name], check.kind) for side in (reference, current))
+    names = frequent(*(tally(side, check.kind) for side in (before, after)))
+    if names is None:
+        return before, after
+    return before.where(before.isin(names), OTHER), after.where(after.isin(names), OTHER)
 
 
-def _judge(
-    reference: pd.DataFrame,
-    current: pd.DataFrame,
-    check: ColumnCheck,
-    minimum: int,
-    level: float,
-    rng: np.random.Generator,
-) -> ColumnVerdict:
+def _sides(reference: pd.DataFrame, current: pd.DataFrame, check: ColumnCheck) -> tuple[Tally, Tally] | Status:
+    """Both samples of one column, or why they cannot be compared."""
     if check.name not in reference or check.name not in current:
-        return ColumnVerdict(check.name, "MISSING", check.method)
+        return "MISSING"
     # In the baseline, rows that the model was fitted on have no score; in a window each row has one.
     if check.name == SCORE and current[SCORE].isna().any():
-        return ColumnVerdict(check.name, "NAN_SCORES", check.method)
-    before, after = _arrays(*comparable(reference[check.name], current[check.name], check))
-    if not len(before) or not len(after):
-        return ColumnVerdict(check.name, "ALL_NULL", check.method)
-    found = distance(check.method, before, after)
-    limit = max(check.threshold, chance.limit(check.method, before, len(after), level, rng))
-    enough = min(len(before), len(after)) >= minimum
-    status: Status = "INSUFFICIENT" if not enough else "DRIFT" if found > limit else "OK"
-    return ColumnVerdict(check.name, status, check.method, round(found, 6), round(limit, 6))
+        return "NAN_SCORES"
+    try:
+        before, after = (tally(side[check.name], check.kind) for side in (reference, current))
+    except (TypeError, ValueError):  # text where numbers are expected; data quality names it
+        return "NOT_NUMBERS"
+    if not before.rows or not after.rows:
+        return "ALL_NULL"
+    names = frequent(before, after)
+    return merged(before, names), merged(after, names)
 
 
-def _arrays(before: pd.Series, after: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers as they are, categories as codes that both sides share."""
-    if before.dtype.kind == "f":
-        return before.to_numpy(), after.to_numpy()
-    codes, _ = pd.factorize(pd.concat([before, after]))
-    return codes[: len(before)], codes[len(before) :]
+def _limits(
+    reference: pd.DataFrame, sides: Mapping[ColumnCheck, tuple[Tally, Tally]], rules: Monitoring, seed: int
+) -> dict[str, float]:
+    """By column, the distance that chance alone does not reach."""
+    if not sides:
+        return {}
+    rows = reference.sample(min(len(reference), chance.MOST_ROWS), random_state=seed).reset_index(drop=True)
+    columns = []
+    for check, (before, after) in sides.items():
+        values = comparable(rows[check.name], check.kind)
+        if check.kind == "category":
+            values = values.where(values.isin(before.values), OTHER)
+        columns.append(chance.compared(check.method, values.reindex(rows.index), before, after))
+    found = chance.limits(columns, 1 - rules.false_alarm_rate, np.random.default_rng(seed))
+    return {check.name: limit for check, limit in zip(sides, found, strict=True)}

@@ -1,4 +1,4 @@
-"""Evidently's report of a window against the baseline, with the same rows, methods and limits as the verdict."""
+"""Evidently's report of a window against the baseline, with the same methods and limits as the verdict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
 
 from include.files import whole, write_text
-from include.monitoring.drift import ColumnCheck, ColumnVerdict, comparable
+from include.monitoring.drift import ColumnCheck, ColumnVerdict, values
 
 
 def draw(
@@ -28,7 +28,7 @@ def draw(
     """Write ``drift.html`` and ``drift.json`` of every column that was judged, of which there must be one."""
     limits = {verdict.name: verdict.limit for verdict in verdicts if verdict.judged}
     judged = [check for check in checks if check.name in limits]
-    sides = [comparable(reference[check.name], current[check.name], check) for check in judged]
+    sides = [values(reference, current, check) for check in judged]
     definition = DataDefinition(
         numerical_columns=[check.name for check in judged if check.kind == "number"],
         categorical_columns=[check.name for check in judged if check.kind == "category"],

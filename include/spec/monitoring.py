@@ -21,11 +21,11 @@ class Monitoring(Frozen):
 
     window_days: Count = 3
     minimum_rows: Count = 200
-    number: Distance = Distance(method="wasserstein", threshold=0.15)
-    category: Distance = Distance(method="jensenshannon", threshold=0.15)
-    score: Distance = Distance(method="wasserstein", threshold=0.15)
+    number: Distance = Distance(method="wasserstein", threshold=0.1)
+    category: Distance = Distance(method="jensenshannon", threshold=0.05)
+    score: Distance = Distance(method="wasserstein", threshold=0.1)
     columns: dict[str, Distance] = {}
-    false_alarm_rate: float = Field(0.01, gt=0, lt=1)
+    false_alarm_rate: float = Field(0.02, gt=0, lt=1)
     minimum_drifted_columns: Count = 1
     maximum_null_rate_change: Fraction = 0.2
     champion_stale_after_days: Count = 90

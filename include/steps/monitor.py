@@ -76,7 +76,7 @@ def measure_drift(work: Work, record: Record) -> Record:
     checks, minimum = drifting.checks_of(work.spec), work.spec.monitoring.minimum_rows
     judged, reports = [], []
     for days, faults in zip(_windows(work, _publication(work, record)), record["violations"], strict=True):
-        scored = _scored(work, model, days)
+        scored = _scored(work, model, days.rows, days.first)
         report = drifting.measure(baseline.rows, scored, checks, work.spec, work.spec.training.seed)
         judged.append(asdict(windows.judge(days, report, faults, baseline.until, minimum)))
         reports.append(report)
@@ -100,14 +100,16 @@ def draw_report(work: Work, record: Record) -> Record:
     if len(left_out) == len(verdicts):
         return {"report": None, "left_out": left_out}
     model, baseline = _champion(work, record["champion"])
-    window = _scored(work, model, _windows(work, _publication(work, record))[0])
+    (days, *_) = _windows(work, _publication(work, record))
+    rows = sample(days.rows, work.spec.training.seed)
+    drawn = f" (drawn from {len(rows)})" if len(rows) < len(days.rows) else ""
     report.draw(
         baseline.rows,
-        window,
+        _scored(work, model, rows, days.first),
         drifting.checks_of(work.spec),
         verdicts,
         work.folder,
-        heading=f"{work.spec.title}, {newest['first']} to before {newest['end']}: {newest['current_rows']} rows "
+        heading=f"{work.spec.title}, {newest['first']} to before {newest['end']}: {newest['current_rows']} rows{drawn} "
         f"against {newest['reference_rows']} of champion {record['champion']}: {newest['verdict']}",
         minimum_drifted=work.spec.monitoring.minimum_drifted_columns,
     )
@@ -183,13 +185,12 @@ def _windows(work: Work, publication: Publication) -> list[Days]:
     return windows.cut(rows, end, days, count)
 
 
-def _scored(work: Work, model: LoadedModel, days: Days) -> pd.DataFrame:
-    """A sample of the rows with the champion's score, without it where the model's inputs cannot be made of them."""
-    rows = sample(days.rows, work.spec.training.seed)
+def _scored(work: Work, model: LoadedModel, rows: pd.DataFrame, first: date) -> pd.DataFrame:
+    """The rows with the champion's score, without it where the model's inputs cannot be made of them."""
     try:
         built = features.build(rows, work.spec)
     except DataRejected as refusal:
-        log.warning("the days from %s on cannot be scored: %s", days.first, refusal)
+        log.warning("the days from %s on cannot be scored: %s", first, refusal)
         return rows
     if missing := sorted(set(model.manifest.feature_types) - set(built)):
         log.warning("the champion needs %s, which the use case does not make any more", ", ".join(missing))

@@ -12,6 +12,7 @@ from include.data.simulator import Drift, simulate_day
 from include.monitoring import drift
 from include.monitoring.baseline import SCORE
 from include.monitoring.distances import distance
+from include.monitoring.tallies import MAXIMUM_CATEGORIES, OTHER, tally
 from include.spec import UseCase
 from tests.unit.monitoring.conftest import Deal
 
@@ -113,10 +114,10 @@ def test_rare_categories_count_as_one_where_there_are_very_many(churn: UseCase):
     check = drift.ColumnCheck("city", "category", "jensenshannon", 0.1)
     shares = 1 / np.arange(1, 50_001)
     draw = lambda n: pd.Series(rng.choice(50_000, n, p=shares / shares.sum())).astype("str")  # noqa: E731
-    before, after = drift.comparable(draw(20_000), draw(1000), check)
+    before, after = drift.values(*(pd.DataFrame({"city": draw(rows)}) for rows in (20_000, 1000)), check)
     assert set(after) <= set(before)
-    assert before.nunique() == drift.MAXIMUM_CATEGORIES
-    assert (before == drift.OTHER).mean() == pytest.approx((after == drift.OTHER).mean(), abs=0.05)
+    assert before.nunique() == MAXIMUM_CATEGORIES
+    assert (before == OTHER).mean() == pytest.approx((after == OTHER).mean(), abs=0.05)
     frames = [pd.DataFrame({"city": side}) for side in (before, after)]
     assert drift.measure(*frames, [check], churn, 0).drifted == ()
     moved = pd.DataFrame({"city": pd.Series(rng.integers(60_000, 90_000, 1000)).astype("str")})
@@ -153,5 +154,5 @@ def test_distances_equal_evidentlys(case: str, deal: Deal, churn: UseCase):
     snapshot = Report([ValueDrift(column=name, method=method) for name in names]).run(sides[0], sides[1])
     theirs = {metric["config"]["column"]: metric["value"] for metric in snapshot.dict()["metrics"]}
     for check in checks:
-        pair = drift._arrays(*drift.comparable(reference[check.name], current[check.name], check))
+        pair = (tally(side[check.name], check.kind) for side in (reference, current))
         assert distance(method, *pair) == pytest.approx(theirs[check.name], abs=1e-9), check.name
