@@ -30,7 +30,7 @@ FITTED_ROWS = 5000
 """Training rows whose scores the surrogate learns."""
 FOLDER = "explanation"
 """Where the files are in a run's folder, in MLflow and in a package."""
-SUMMARY, BACKGROUND = "explanation.json", "background.csv"
+SUMMARY, BACKGROUND, VALUES = "explanation.json", "background.csv", "shap_values.parquet"
 
 
 @dataclass(frozen=True)
@@ -128,19 +128,20 @@ def write(explanation: Explanation, folder: Path, *, rows: str = "rows", positiv
         path.write_bytes(as_csv(explanation.background))
     values = pd.DataFrame(found.values, columns=list(found.names))
     values = values.assign(base_value=found.base, output=found.outputs, score=explanation.scores)
-    write_parquet(folder / "shap_values.parquet", values)
+    write_parquet(folder / VALUES, values)
     write_parquet(folder / "explained_rows.parquet", explanation.rows)
-    data = [folder / name for name in (SUMMARY, BACKGROUND, "shap_values.parquet", "explained_rows.parquet")]
+    data = [folder / name for name in (SUMMARY, BACKGROUND, VALUES, "explained_rows.parquet")]
     return [*data, *figures.draw(explanation, folder, rows=rows, positive=positive)]
 
 
 def kept(folder: Path) -> dict[str, bytes]:
-    """Of what ``write`` wrote, the files that stay with the model: small, and enough to explain a score later.
+    """Of what ``write`` wrote, the files that stay with the model: small, and enough to explain a score later, and to
+    see whether it goes by other inputs then.
 
     Raises ``FileDamaged``.
     """
     require_hash(folder / BACKGROUND, read_json(folder / SUMMARY)["background"]["sha256"])
-    return {name: (folder / name).read_bytes() for name in (SUMMARY, BACKGROUND)}
+    return {name: (folder / name).read_bytes() for name in (SUMMARY, BACKGROUND, VALUES)}
 
 
 def _number(value: float) -> float | None:
