@@ -2,9 +2,10 @@
 
 A row of ``predictions`` is one answer: ``prediction_id`` and ``model_role`` (together its key), ``predicted_at``,
 ``model_version``, ``score``, ``acted_on`` (the decision), ``latency_ms``, the columns of the spec, ``is_whole``
-(whether all of them were sent) and ``observed_at``: when the row was observed that was looked up, or the time that the
-row itself names, else that of the answer. A row of ``feedback`` is one label, see ``include.serving.feedback``. Both
-carry the ``as_of`` of the run that collected them.
+(whether all of them were sent), ``columns_left_out`` and ``columns_added`` (names as a JSON list, null for none) and
+``observed_at``: when the row was observed that was looked up, or the time that the row itself names, else that of the
+answer. A row of ``feedback`` is one label, see ``include.serving.feedback``. Both carry the ``as_of`` of the run that
+collected them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from include.state.publications import Publication
 
 PREDICTION, PREDICTED, VERSION, ROLE = "prediction_id", "predicted_at", "model_version", "model_role"
 ACTED_ON, LATENCY, WHOLE, ENTITY, RECEIVED = "acted_on", "latency_ms", "is_whole", "entity", "received_at"
+LEFT_OUT, ADDED = "columns_left_out", "columns_added"
 KEY = [PREDICTION, ROLE]
 PREDICTIONS, FEEDBACK = "predictions", "feedback"
 DATASET = "served"
@@ -41,8 +43,12 @@ class Served:
 
         As collected up to ``known_at`` (an ``as_of``), the oldest first; the answers of the shadow are not among them.
         """
-        filters = [(AS_OF, "<=", known_at), (OBSERVED, ">=", midnight(first)), (OBSERVED, "<", midnight(end))]
-        rows = self._read(PREDICTIONS, [*filters, (ROLE, "!=", SHADOW)])
+        rows = self._read(PREDICTIONS, [*_observed(first, end, known_at), (ROLE, "!=", SHADOW)])
+        return rows.sort_values([OBSERVED, PREDICTION]).drop_duplicates(PREDICTION).reset_index(drop=True)
+
+    def shadows(self, first: date, end: date, known_at: str) -> pd.DataFrame:
+        """The answers of the shadow to the same rows, which nobody was given."""
+        rows = self._read(PREDICTIONS, [*_observed(first, end, known_at), (ROLE, "==", SHADOW)])
         return rows.sort_values([OBSERVED, PREDICTION]).drop_duplicates(PREDICTION).reset_index(drop=True)
 
     def labels(self, as_of: str) -> pd.DataFrame:
@@ -56,6 +62,10 @@ class Served:
         return tables.read(tables.table_uri(self.uri, self.spec.name, table), version, filters=filters)
 
 
+def _observed(first: date, end: date, known_at: str) -> list[tuple[str, str, object]]:
+    return [(AS_OF, "<=", known_at), (OBSERVED, ">=", midnight(first)), (OBSERVED, "<", midnight(end))]
+
+
 def empty(table: str, spec: UseCase) -> pd.DataFrame:
     """The table without a row."""
     return typed({}, types(table, spec))
@@ -67,7 +77,7 @@ def types(table: str, spec: UseCase) -> dict[str, str]:
     if table == FEEDBACK:
         return {PREDICTION: "str", ENTITY: "str", OBSERVED: time, LABEL: "float64", KNOWN: time, RECEIVED: time}
     own = {PREDICTION: "str", PREDICTED: time, OBSERVED: time, VERSION: "str", ROLE: "str", "score": "float64"}
-    own |= {ACTED_ON: "bool", LATENCY: "float64", WHOLE: "bool"}
+    own |= {ACTED_ON: "bool", LATENCY: "float64", WHOLE: "bool", LEFT_OUT: "str", ADDED: "str"}
     return own | {name: "float64" if column.is_numeric else "str" for name, column in spec.columns.items()}
 
 

@@ -11,22 +11,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.files import write_parquet, write_text
+from include.data.window import LABEL, OBSERVED
+from include.files import read_json, read_parquet, write_parquet, write_text
+from include.monitoring.constraints import Constraint, constraints
 from include.spec import UseCase
 
 MAXIMUM_ROWS = 20_000
 SCORE = "score"
+ROWS, JUDGED, STATISTICS = "baseline.parquet", "judged.parquet", "baseline.json"
 
 
 @dataclass(frozen=True)
 class Baseline:
     """``rows``: a sample of the input columns with ``score`` (NaN where the model was fitted on the row).
 
-    ``statistics`` are those of all rows, for people; windows are checked against the rows and the limits of the spec.
+    ``judged``: ``score`` and ``label`` of rows that the model, or one of its kind and settings, was not fitted on; no
+    row for a champion of an older version of the project. ``statistics`` and ``constraints`` are those of all rows.
     """
 
     rows: pd.DataFrame
+    judged: pd.DataFrame
     statistics: dict[str, Any]
+    constraints: dict[str, Constraint]
 
     @property
     def until(self) -> str:
@@ -35,27 +41,41 @@ class Baseline:
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_parquet(folder / "baseline.parquet", self.rows)
-        write_text(folder / "baseline.json", json.dumps(self.statistics, indent=2))
+        write_parquet(folder / ROWS, self.rows)
+        write_parquet(folder / JUDGED, self.judged)
+        found = {name: constraint.to_json() for name, constraint in self.constraints.items()}
+        write_text(folder / STATISTICS, json.dumps({**self.statistics, "constraints": found}, indent=2))
 
     @classmethod
-    def load(cls, folder: Path) -> Baseline:
-        statistics = json.loads((folder / "baseline.json").read_text(encoding="utf-8"))
-        return cls(pd.read_parquet(folder / "baseline.parquet"), statistics)
+    def load(cls, folder: Path, spec: UseCase) -> Baseline:
+        """What ``save`` wrote; what an older version of the project did not write is made of the rows."""
+        statistics = read_json(folder / STATISTICS)
+        rows, found = read_parquet(folder / ROWS), statistics.pop("constraints", None)
+        judged = read_parquet(folder / JUDGED) if (folder / JUDGED).is_file() else empty_judged()
+        known = constraints(rows, spec) if found is None else {n: Constraint.from_json(one) for n, one in found.items()}
+        return cls(rows, judged, statistics, known)
 
 
-def make_baseline(frame: pd.DataFrame, scores: np.ndarray, labels: np.ndarray, spec: UseCase, seed: int) -> Baseline:
-    """The baseline of ``frame`` (columns of the spec and ``observed_at``), ``scores`` and ``labels``, (rows,) each."""
+def make_baseline(frame: pd.DataFrame, scores: np.ndarray, judged: pd.DataFrame, spec: UseCase, seed: int) -> Baseline:
+    """The baseline of ``frame`` (columns of the spec, ``observed_at`` and ``label``) and ``scores``, shape (rows,).
+
+    ``judged`` is that of ``Baseline``, from the rows on that matter most.
+    """
     rows = frame[[name for name in spec.columns if name != spec.id]].assign(**{SCORE: scores})
-    observed = frame["observed_at"]
+    observed = frame[OBSERVED]
     statistics = {
         "rows": len(rows),
         "from": observed.min().date().isoformat(),
         "until": (observed.max().date() + timedelta(days=1)).isoformat(),
-        "label_rate": round(float(np.nanmean(labels)), 6),
+        "label_rate": round(float(frame[LABEL].mean()), 6),
         "columns": {name: _describe(rows[name]) for name in rows},
     }
-    return Baseline(sample(rows, seed).reset_index(drop=True), statistics)
+    known = constraints(rows, spec)
+    return Baseline(sample(rows, seed).reset_index(drop=True), judged.head(MAXIMUM_ROWS), statistics, known)
+
+
+def empty_judged() -> pd.DataFrame:
+    return pd.DataFrame({SCORE: np.empty(0), LABEL: np.empty(0)})
 
 
 def sample(frame: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -51,8 +51,8 @@ def compared(method: str, rows: pd.Series, reference: Tally, current: Tally) -> 
         known = cells >= 0
         means = np.bincount(cells[known], weights=numbers[known]) / np.bincount(cells[known])
         gaps = np.diff(means) / scale(reference)
-    elif (edges := bins(reference, reference)) is not None:
-        cells = pd.factorize(pd.Series(np.searchsorted(edges, rows.to_numpy())).where(rows.notna()))[0]
+    elif (between := bins(reference, reference)) is not None:
+        cells = pd.factorize(pd.Series(np.searchsorted(between, rows.to_numpy())).where(rows.notna()))[0]
     else:
         cells = pd.factorize(rows)[0]
     return Compared(method, cells, gaps, (reference.rows, current.rows))

@@ -73,11 +73,21 @@ def checks_of(spec: UseCase) -> list[ColumnCheck]:
 
 
 def measure(
-    reference: pd.DataFrame, current: pd.DataFrame, checks: Sequence[ColumnCheck], spec: UseCase, seed: int
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    checks: Sequence[ColumnCheck],
+    spec: UseCase,
+    seed: int,
+    *,
+    own_scores: np.ndarray | None = None,
 ) -> DriftReport:
-    """Judge every check on all rows; a column that cannot be measured has a status of its own and stops no other."""
+    """Judge every check on all rows; a column that cannot be measured has a status of its own and stops no other.
+
+    ``own_scores``, of shape (rows,), says which rows of ``current`` the champion scored, where it was not all of them.
+    """
     rules, rows = spec.monitoring, (len(reference), len(current))
-    found = {check.name: _sides(reference, current, check) for check in checks}
+    own = {SCORE: current if own_scores is None else current[own_scores]}
+    found = {check.name: _sides(reference, own.get(check.name, current), check) for check in checks}
     sides = {name: pair for name, pair in found.items() if not isinstance(pair, str)}
     limits = _limits(reference, {check: sides[check.name] for check in checks if check.name in sides}, rules, seed)
     columns = []

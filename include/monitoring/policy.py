@@ -1,4 +1,4 @@
-"""The retrain policy: when drift becomes a request, and every brake that can hold it."""
+"""The retrain policy: when drift, or a drop of the actual performance, becomes a request, and every brake on it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import chain
 from typing import Literal
 
 from include.monitoring.windows import Window
@@ -17,12 +18,29 @@ BUDGET_DAYS = 30
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Why a retrain may help: ``code`` and ``reason``, in words.
+
+    A retrain as of ``known_from`` (ISO text) or before did not know all of its evidence. ``labels`` are those that a
+    retrain would learn from and the champion has not, ``learned`` says of what. ``unhelped``: the last request asked
+    for the same reason, and no champion was made since.
+    """
+
+    code: Literal["DRIFT", "PERFORMANCE"]
+    reason: str
+    known_from: str
+    labels: int
+    learned: str
+    unhelped: bool = False
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a decision rests on.
 
-    ``windows``: newest first. ``faults``: of the data, in words. ``attempts``: ``as_of`` of every earlier request,
-    whatever came of it. ``pending``: one of them has no outcome yet. ``unhelped``: the last of them asked for a retrain
-    because of the same columns, and no champion was made since.
+    ``windows``: of the data, newest first. ``faults``: of the data, in words. ``attempts``: ``as_of`` of every earlier
+    request, whatever came of it. ``pending``: one of them has no outcome yet. ``unhelped`` and ``new_labels`` are those
+    of ``Cause`` for drift; ``drop`` is the cause that labels give, if they do.
     """
 
     as_of: date
@@ -32,29 +50,49 @@ class Facts:
     pending: bool = False
     unhelped: bool = False
     new_labels: int = 0
+    drop: Cause | None = None
     dry_run: bool = False
 
 
 @dataclass(frozen=True)
 class Decision:
+    """``causes`` are the codes of those that ask for a retrain; none unless it is requested."""
+
     outcome: Outcome
     reasons: tuple[str, ...]
+    causes: tuple[str, ...] = ()
 
 
-def evidence_fingerprint(use_case: str, newest: Window) -> str:
+def evidence_fingerprint(use_case: str, newest: Window, drop: tuple[str, str] | None = None) -> str:
     """One hash for one piece of evidence: the days of the newest window, whatever is found when they are judged again.
 
     A retrain knows all that was known of its days. Neither another champion nor a column that drifts by a hair more
-    makes the same days a reason to ask again.
+    makes the same days a reason to ask again. ``drop`` are the days whose labels give a reason, too.
     """
-    content = json.dumps([use_case, newest.first, newest.end])
+    content = json.dumps([use_case, newest.first, newest.end, *(drop or ())])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def decide(facts: Facts, policy: RetrainPolicy) -> Decision:
-    """Bad data blocks; drift in M of the last N windows with the newest among them asks, unless a brake holds."""
+    """Bad data blocks; drift in M of the last N windows with the newest among them asks, and so does a drop of the
+    actual performance, with drift or without, unless a brake holds.
+    """
     if facts.faults:
         return Decision("DATA_QUALITY", tuple(f"DATA_QUALITY: {fault}" for fault in facts.faults))
+    drift = _drift(facts, policy)
+    causes = [cause for cause in (drift, facts.drop) if isinstance(cause, Cause)]
+    if isinstance(drift, Decision) and not causes:
+        return drift
+    held = {cause: list(_brakes(cause, facts, policy)) for cause in causes}
+    free = [cause for cause in causes if not held[cause]]
+    if not free:
+        return Decision("SUPPRESSED", tuple(dict.fromkeys(chain.from_iterable(held.values()))))
+    reasons = tuple(f"{cause.code}: {cause.reason}" for cause in free)
+    return Decision("REQUESTED", reasons, tuple(cause.code for cause in free))
+
+
+def _drift(facts: Facts, policy: RetrainPolicy) -> Cause | Decision:
+    """The cause that drift gives, or why it gives none."""
     windows = facts.windows[: policy.num_evaluation_windows]
     newest = windows[0]
     days = f"{newest.first} to before {newest.end}"
@@ -69,25 +107,28 @@ def decide(facts: Facts, policy: RetrainPolicy) -> Decision:
     if newest.verdict != "DRIFT" or violations < policy.num_violation_windows:
         latest = "the newest did" if newest.verdict == "DRIFT" else "the newest did not"
         return Decision("NO_DRIFT", (f"NO_DRIFT: {counted}; {latest}",))
-    held = tuple(_brakes(facts, policy))
-    return Decision("SUPPRESSED", held) if held else Decision("REQUESTED", (f"DRIFT: {counted}: {newest.note}",))
+    reason, learned = f"{counted}: {newest.note}", "since the champion's"
+    return Cause("DRIFT", reason, newest.first, facts.new_labels, learned, facts.unhelped)
 
 
-def _brakes(facts: Facts, policy: RetrainPolicy) -> Iterator[str]:
-    attempts, newest = facts.attempts, facts.windows[0]
+def _brakes(cause: Cause, facts: Facts, policy: RetrainPolicy) -> Iterator[str]:
+    attempts = facts.attempts
     last = max(attempts, default=date.min)
     if attempts and facts.as_of - last < timedelta(hours=policy.cooldown_hours):
         yield f"COOLDOWN: a retrain was asked for as of {last}; {policy.cooldown_hours} h have to pass"
     recent = [day for day in attempts if day > facts.as_of - timedelta(days=BUDGET_DAYS)]
     if len(recent) >= policy.max_retrains_per_30d:
         yield f"BUDGET: {len(recent)} retrains in {BUDGET_DAYS} days, at most {policy.max_retrains_per_30d}"
-    if newest.first < last.isoformat():
-        yield f"SAME_EVIDENCE: days from {newest.first} on, and a retrain was asked for with all days before {last}"
+    if cause.known_from < last.isoformat():
+        what, known = ("days", "days") if cause.code == "DRIFT" else ("labels known", "labels")
+        asked = f"a retrain was asked for with all {known} before {last}"
+        yield f"SAME_EVIDENCE: {what} from {cause.known_from} on, and {asked}"
     if facts.pending:
         yield f"PENDING: the retrain that was asked for as of {last} has not ended"
-    if facts.new_labels < policy.min_new_labels:
-        yield f"TOO_FEW_NEW_LABELS: {facts.new_labels} since the champion's, at least {policy.min_new_labels} needed"
-    if facts.unhelped:
-        yield "NEEDS_A_PERSON: the last retrain for this drift made no new champion"
+    if cause.labels < policy.min_new_labels:
+        yield f"TOO_FEW_NEW_LABELS: {cause.labels} {cause.learned}, at least {policy.min_new_labels} needed"
+    if cause.unhelped:
+        what = "drift" if cause.code == "DRIFT" else "drop"
+        yield f"NEEDS_A_PERSON: the last retrain for this {what} made no new champion"
     if facts.dry_run:
         yield "DRY_RUN: this run judges and asks for nothing"

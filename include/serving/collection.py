@@ -7,6 +7,7 @@ removed once all of it is published and nobody writes it any more.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -159,8 +160,7 @@ def _predictions(entries: list[Row], spec: UseCase) -> pd.DataFrame:
 
 def _prediction_row(record: Captured, spec: UseCase) -> Row:
     inputs = record.inputs
-    optional = {spec.id, spec.observed_at}
-    needed = (name for name, column in spec.columns.items() if name not in optional and not column.after_event)
+    left_out, added = _misfits(inputs, spec)
     row = {
         name: _number(inputs.get(name)) if column.is_numeric else _text(inputs.get(name))
         for name, column in spec.columns.items()
@@ -174,9 +174,24 @@ def _prediction_row(record: Captured, spec: UseCase) -> Row:
         "score": record.score,
         "acted_on": record.decision,
         "latency_ms": record.latency_ms,
-        "is_whole": all(name in inputs for name in needed),
+        "is_whole": not left_out,
+        # The model's inputs leave out what they are made of; that is no fault of the caller.
+        "columns_left_out": None if spec.feature_types.keys() <= inputs.keys() else _names(left_out),
+        "columns_added": _names(added),
         spec.id: row[spec.id] if record.entity is None else record.entity,
     }
+
+
+def _misfits(inputs: Mapping[str, Any], spec: UseCase) -> tuple[list[str], list[str]]:
+    """The columns that a row lacks, and those that it has and nobody reads."""
+    optional = {spec.id, spec.observed_at}
+    needed = [name for name, column in spec.columns.items() if name not in optional and not column.after_event]
+    added = inputs.keys() - spec.columns.keys() - spec.feature_types.keys()
+    return [name for name in needed if name not in inputs], sorted(added)
+
+
+def _names(columns: list[str]) -> str | None:
+    return json.dumps(columns) if columns else None
 
 
 def _observed(inputs: Mapping[str, Any], spec: UseCase) -> datetime | None:

@@ -20,7 +20,7 @@ RESERVED_COLUMNS = frozenset(
     {
         *("observed_at", "known_at", "as_of", "run_id", "label", "score", "rule", "feature_version"),
         *("prediction_id", "predicted_at", "model_version", "model_role", "acted_on", "latency_ms", "is_whole"),
-        "data_version",
+        *("columns_left_out", "columns_added", "data_version"),
     }
 )
 

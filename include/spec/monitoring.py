@@ -16,11 +16,30 @@ class Distance(Frozen):
     threshold: float = Field(gt=0)
 
 
-class Monitoring(Frozen):
-    """When data counts as drifted, and what else alarms."""
+class Performance(Frozen):
+    """How the actual performance is followed once labels are known, and when a drop of it asks for a retrain.
 
+    A drop is held against what the scores promise: it alarms when labels disagree with them by more than chance, and
+    are likelier with a ROC AUC that is ``maximum_drop`` lower.
+    """
+
+    window_days: Count = 14  # of labels; few labels show no drop
+    windows: Count = 6  # how many are shown, the newest last ones
+    minimum_coverage: Fraction = 0.8  # of the predictions whose label is due, how many have one
+    maximum_drop: float = Field(0.03, gt=0, lt=0.5)
+    false_alarm_rate: float = Field(0.01, gt=0, lt=1)
+
+
+class Monitoring(Frozen):
+    """When data counts as drifted, and what else alarms.
+
+    ``rows``: what is watched is what was *served*, or what was *published*; *auto* is what was served where the newest
+    window has ``minimum_rows`` of it. What does not make another model is no part of the training fingerprint.
+    """
+
+    rows: Literal["auto", "served", "published"] = Field("auto", exclude=True)
     window_days: Count = 3
-    minimum_rows: Count = 200
+    minimum_rows: Count = 200  # of every figure: with fewer it is INSUFFICIENT
     number: Distance = Distance(method="wasserstein", threshold=0.1)
     category: Distance = Distance(method="jensenshannon", threshold=0.05)
     score: Distance = Distance(method="wasserstein", threshold=0.1)
@@ -29,6 +48,8 @@ class Monitoring(Frozen):
     minimum_drifted_columns: Count = 1
     maximum_null_rate_change: Fraction = 0.2
     champion_stale_after_days: Count = 90
+    minimum_ndcg: Fraction = Field(0.9, exclude=True)  # of the inputs' SHAP ranks against the baseline's
+    performance: Performance = Field(default=Performance(), exclude=True)
 
 
 class RetrainPolicy(Frozen):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.data.calendar import midnight
 from include.data.window import AS_OF
-from include.monitoring.quality import shift_guard
+from include.monitoring.quality import Known, shift_guard
 from include.spec import UseCase
 
 
@@ -30,11 +30,11 @@ def judge_window(
     label_delay: timedelta,
     last_day: date,
     grows: bool,
-    baseline: pd.DataFrame | None,
+    known: Known | None,
 ) -> WindowVerdict:
     """Judge ``frame`` (observations with ``label``, NaN where unknown) at ``as_of``.
 
-    ``grows`` is False for a static file, which never gets fresher; ``baseline`` is what the champion was trained on.
+    ``grows`` is False for a static file, which never gets fresher; ``known`` is what the champion's data was like.
     """
     limits = spec.limits
     mature = frame["observed_at"] + label_delay < midnight(as_of)
@@ -61,8 +61,8 @@ def judge_window(
         )
         faults.append(("STALE_DATA", f"{message}. Run {spec.name}_ingest"))
     faults += too_many_categories(frame, spec)
-    if baseline is not None:
-        faults += [("SHIFT_GUARD", message) for message in _shifts(baseline, frame, spec)]
+    if known is not None:
+        faults += [("SHIFT_GUARD", message) for message in _shifts(known, frame, spec)]
     return WindowVerdict(facts, tuple(faults))
 
 
@@ -92,12 +92,12 @@ def _class_fault(labels: pd.Series, spec: UseCase) -> tuple[str, str] | None:
     return None
 
 
-def _shifts(baseline: pd.DataFrame, frame: pd.DataFrame, spec: UseCase) -> list[str]:
+def _shifts(known: Known, frame: pd.DataFrame, spec: UseCase) -> list[str]:
     """What is implausible of the window, or of one publication in it: the others must not hide a change of unit."""
-    if whole := shift_guard(baseline, frame, spec):
+    if whole := shift_guard(known, frame, spec):
         return [violation.message for violation in whole]
     found = []
     for published, batch in frame.groupby(AS_OF) if AS_OF in frame else ():
         if len(batch) >= spec.monitoring.minimum_rows:
-            found += [f"published as of {published}: {v.message}" for v in shift_guard(baseline, batch, spec)]
+            found += [f"published as of {published}: {v.message}" for v in shift_guard(known, batch, spec)]
     return found

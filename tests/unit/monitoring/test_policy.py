@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from include.monitoring.policy import Facts, decide, evidence_fingerprint
+from include.monitoring.policy import Cause, Facts, decide, evidence_fingerprint
 from include.monitoring.windows import Verdict, Window
 from include.spec import RetrainPolicy
 
@@ -118,3 +118,54 @@ def test_evidence_is_the_days_whatever_is_found_when_they_are_judged_again():
     others = [replace(one, first="2026-06-28"), replace(one, end="2026-07-01")]
     found = {evidence_fingerprint("churn", other) for other in [one, *others]} | {evidence_fingerprint("loans", one)}
     assert len(found) == 4
+
+
+DROP = Cause("PERFORMANCE", "ROC AUC 0.80", known_from="2026-06-28", labels=500, learned="labels of the drop")
+QUIET = replace(DRIFTED, windows=windows("OK", "OK", "OK"), drop=DROP)
+OF_A_DROP = {
+    "alone": ({}, "REQUESTED", ["PERFORMANCE"], "PERFORMANCE: ROC AUC 0.80"),
+    "few-rows-of-data": ({"windows": windows("INSUFFICIENT")}, "REQUESTED", ["PERFORMANCE"], "PERFORMANCE"),
+    "with-drift": ({"windows": windows("DRIFT", "DRIFT", "OK")}, "REQUESTED", ["DRIFT", "PERFORMANCE"], "PERFORMANCE"),
+    "bad-data": ({"faults": ("blank",)}, "DATA_QUALITY", [], "DATA_QUALITY: blank"),
+    "cooldown": ({"attempts": attempts(28)}, "SUPPRESSED", [], "COOLDOWN"),
+    "budget": ({"attempts": attempts(2, 15)}, "SUPPRESSED", [], "BUDGET"),
+    "labels-that-were-known": (
+        {"attempts": attempts(29), "as_of": date(2026, 7, 9)},
+        *(
+            "SUPPRESSED",
+            [],
+            "SAME_EVIDENCE: labels known from 2026-06-28 on, and a retrain was asked for with all labels",
+        ),
+    ),
+    "days-that-were-known-without-labels": ({"attempts": attempts(27)}, "REQUESTED", ["PERFORMANCE"], "PERFORMANCE"),
+    "pending": ({"attempts": attempts(20), "pending": True}, "SUPPRESSED", [], "PENDING"),
+    "nothing-to-learn-yet": (
+        {"drop": replace(DROP, labels=99)},
+        *("SUPPRESSED", [], "TOO_FEW_NEW_LABELS: 99 labels of the drop, at least 100 needed"),
+    ),
+    "no-help": (
+        {"drop": replace(DROP, unhelped=True)},
+        "SUPPRESSED",
+        [],
+        "NEEDS_A_PERSON: the last retrain for this drop",
+    ),
+    "no-help-against-drift-only": (
+        {"windows": windows("DRIFT", "DRIFT"), "unhelped": True, "attempts": attempts(20)},
+        *("REQUESTED", ["PERFORMANCE"], "PERFORMANCE"),
+    ),
+    "dry-run": ({"dry_run": True}, "SUPPRESSED", [], "DRY_RUN"),
+}
+
+
+@pytest.mark.parametrize("case", OF_A_DROP)
+def test_a_drop_of_the_performance_asks_by_the_same_policy(case: str):
+    change, outcome, causes, said = OF_A_DROP[case]
+    decision = decide(replace(QUIET, **change), POLICY)
+    assert (decision.outcome, list(decision.causes)) == (outcome, causes)
+    assert said in ", ".join(decision.reasons)
+
+
+def test_labels_of_other_days_are_other_evidence():
+    one = windows("DRIFT")[0]
+    found = {evidence_fingerprint("churn", one, drop) for drop in (None, ("2026-06-01", "2026-06-15"), ("a", "b"))}
+    assert len(found) == 3
