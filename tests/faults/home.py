@@ -38,7 +38,17 @@ STEPS = {
         "register",
         "promote",
     ),
-    "monitor": ("collect", "check_quality", "measure_drift", "draw_report", "decide", "request_retrain"),
+    "monitor": (
+        "collect",
+        "check_quality",
+        "compare_versions",
+        "measure_drift",
+        "draw_report",
+        "measure_attribution",
+        "measure_performance",
+        "decide",
+        "request_retrain",
+    ),
     "score": ("plan", "score_partition 0", "score_partition 1", "publish_scores", "export"),
 }
 MAPPED = {"select": "train ", "publish_scores": "score_partition "}
@@ -54,8 +64,19 @@ MODULES = {
     "judge": "retrain.judgement",
     "register": "retrain.release",
     "promote": "retrain.release",
+    "collect": "monitor.quality",
+    "check_quality": "monitor.quality",
+    "compare_versions": "monitor.performance",
+    "measure_drift": "monitor.drift",
+    "draw_report": "monitor.drift",
+    "measure_attribution": "monitor.drift",
+    "measure_performance": "monitor.performance",
+    "decide": "monitor.decision",
+    "request_retrain": "monitor.decision",
 }
-"""Of the steps of the retrain; those of the other DAGs stand in one module each."""
+"""Of the steps of the retrain and of the monitor; those of the ingest stand in one module."""
+SIDE = ("draw_report", "compare_versions")
+"""Steps that nobody waits for."""
 TRIES = 3
 ENDS = ("NothingToDo", "DataRejected")
 
@@ -180,7 +201,7 @@ class DagRun:
         for mapped in MAPPED.values():
             if step.startswith(mapped):
                 before = [name for name in before if not name.startswith(mapped)]
-        return self.records[[name for name in before if name != "draw_report"][-1]]
+        return self.records[[name for name in before if name not in SIDE][-1]]
 
 
 class Loop:

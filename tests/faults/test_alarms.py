@@ -12,7 +12,8 @@ from include.errors import NothingToDo
 from include.state import decisions, requests
 from include.state.database import connect
 from include.state.runs import Run
-from include.steps import ledger, monitor
+from include.steps import ledger
+from include.steps.monitor import decision
 from tests.faults.home import LATER, Loop, open_run
 from tests.faults.invariants import check
 
@@ -24,7 +25,7 @@ COLUMNS = ("tenure", "MonthlyCharges", "Contract", "Partner", "gender", "PhoneSe
 def test_f33_a_hundred_alarms_are_one_retrain_per_cool_down(make_loop, monkeypatch: pytest.MonkeyPatch):
     """Four alarms a day for 25 days, in turn of all columns: what a retrain did not help against is held anyway."""
     loop: Loop = make_loop("alarmed", cooldown_hours=24 * COOL_DOWN, max_retrains_per_30d=ALARMS)
-    seen = loop.at("monitor", "decide").records["measure_drift"]
+    seen = loop.at("monitor", "decide").records["measure_performance"]
     home, engine = loop.home, connect(loop.home.settings.state_url)
     loop.at("monitor", "decide").close()
     for name, value in home.environ.items():
@@ -53,5 +54,5 @@ def alarm(use_case: str, run_id: str, day: date, seen: dict[str, Any]) -> None:
         {"first": str(end - timedelta(WINDOW)), "end": str(end), "verdict": "DRIFT", "note": "drifted"} for end in ends
     ]
     with suppress(NothingToDo):
-        monitor.request_retrain(monitor.decide(seen | run | {"windows": windows}))
+        decision.request_retrain(decision.decide(seen | run | {"windows": windows}))
     ledger.close_run(use_case, "monitor", run_id, [])

@@ -33,8 +33,9 @@ INSIDE = {
     ),
     "promote": ("promotion.intended", "versions.aliased"),  # the gaps after the alias: test_registry.py
     "collect": ("tables.appended", "publications.published"),
-    "check_quality": ("write.quality.json",),
+    "check_quality": ("write.quality.json", "decisions.recorded"),
     "measure_drift": ("write.drift_verdict.json",),
+    "measure_performance": ("write.performance.json", "decisions.recorded"),
     "decide": ("decisions.recorded",),
     "request_retrain": ("requests.added",),
     "plan": ("write.rows_0.parquet", "write.plan.json"),

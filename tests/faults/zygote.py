@@ -27,8 +27,8 @@ PRELOAD = (
     "include.steps.ingest",
     *(f"include.steps.retrain.{name}" for name in ("window", "training", "evaluation", "explanation", "judgement")),
     "include.steps.retrain.release",
-    "include.steps.monitor",
     "include.steps.score",
+    *(f"include.steps.monitor.{name}" for name in ("quality", "drift", "performance", "decision")),
     "include.monitoring.report",
 )
 SECONDS = 120.0

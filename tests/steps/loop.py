@@ -73,14 +73,9 @@ def _try(step: Callable[..., dict], *arguments: Any) -> dict | None:
 
 def monitor(run_id: str, as_of: str, use_case: str = "churn", *, draw: bool = False) -> str:
     """Without ``draw``, which takes longer than all else, there is no report for people."""
-    from include.steps import monitor as steps
-
     run = open_run("monitor", run_id, {"as_of": as_of}, use_case=use_case)
     with suppress(NothingToDo, DataRejected):
-        measured = steps.measure_drift(steps.check_quality(steps.collect(run)))
-        if draw:
-            steps.draw_report(measured)
-        steps.request_retrain(steps.decide(measured))
+        judge(run, draw=draw)
     return close("monitor", run_id, use_case)
 
 
@@ -96,3 +91,16 @@ def score(
         scored = [steps.score_partition(planned, str(number)) for number in range(spec.scoring.partitions)]
         steps.export(steps.publish_scores(scored[0], scored))
     return close("score", run_id, use_case)
+
+
+def judge(run: dict, *, draw: bool = False) -> dict:
+    """The steps of the monitor in their order, on the record of its first task."""
+    from include.steps.monitor import decision, drift, performance, quality
+
+    checked = quality.check_quality(quality.collect(run))
+    performance.compare_versions(checked)
+    measured = drift.measure_drift(checked)
+    if draw:
+        drift.draw_report(measured)
+    decided = decision.decide(performance.measure_performance(drift.measure_attribution(measured)))
+    return decision.request_retrain(decided)

@@ -6,7 +6,6 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from include.state.database import connect
 from include.state.runs import Run
 from include.training.package import PackageRefused
 from tests.conftest import MlflowServer
-from tests.steps.loop import FIRST, close, ingest, monitor, open_run, retrain
+from tests.steps.loop import FIRST, close, ingest, judge, monitor, open_run, retrain
 
 pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
 
@@ -214,24 +213,20 @@ def test_with_few_new_labels_a_retrain_would_learn_little(company: Company, edit
 
 
 def test_a_run_that_judges_the_past_asks_for_nothing(company: Company):
-    from include.steps import monitor as steps
-
     company.publish("i2", 0, 6, **DRIFT)
-    run = open_run("monitor", "b1", {"as_of": day(6)}, "backfill")
-    decided = steps.decide(steps.measure_drift(steps.check_quality(steps.collect(run))))
     with pytest.raises(NothingToDo, match="DRY_RUN"):
-        steps.request_retrain(decided)
+        judge(open_run("monitor", "b1", {"as_of": day(6)}, "backfill"))
     assert close("monitor", "b1") == "SUPPRESSED"
     assert company.requests() == []
 
 
 def test_what_is_published_meanwhile_is_for_the_next_run(company: Company):
-    from include.steps import monitor as steps
+    from include.steps.monitor import drift, quality
 
     company.publish("i2", 0, 6)
-    checked = steps.check_quality(steps.collect(open_run("monitor", "m1", {"as_of": day(7)})))
+    checked = quality.check_quality(quality.collect(open_run("monitor", "m1", {"as_of": day(7)})))
     company.publish("i3", 6, 7)
-    assert steps.measure_drift(checked)["windows"][0]["end"] == day(6)
+    assert drift.measure_drift(checked)["windows"][0]["end"] == day(6)
 
 
 def test_a_refused_batch_blocks_and_never_asks(company: Company, caplog: pytest.LogCaptureFixture):
@@ -338,15 +333,10 @@ def test_a_damaged_champion_fails_with_what_is_damaged(company: Company, mlflow_
 
 
 def test_steps_that_run_again_write_nothing_twice(company: Company):
-    from include.steps import monitor as steps
-
     company.publish("i2", 0, 6, **DRIFT)
     run = open_run("monitor", "m1", {"as_of": day(6)})
     for _ in range(2):
-        decided = steps.decide(steps.measure_drift(steps.check_quality(steps.collect(run))))
-        assert decided["outcome"] == "REQUESTED"
-        with suppress(NothingToDo):
-            steps.request_retrain(decided)
+        assert judge(run)["outcome"] == "REQUESTED"
     assert close("monitor", "m1") == "REQUESTED"
     assert len(company.requests()) == 1
     assert len(decisions.of_kind(connect(company.settings.state_url), "churn", "drift")) == 1

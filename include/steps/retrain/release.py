@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, Schema
 
@@ -19,16 +20,20 @@ from include.features import build as features
 from include.files import read_json, read_parquet
 from include.governance import card
 from include.governance import record as governance
-from include.monitoring.baseline import make_baseline
+from include.monitoring.baseline import SCORE, make_baseline
 from include.registry import promotion, tracking, versions
 from include.registry.promotion import Candidacy, ChampionChanged
 from include.state import runs
 from include.steps.ledger import Record, Work, step
 from include.steps.retrain import dossier
-from include.steps.retrain.rows import HOLDOUT_SCORES, publication_of
+from include.steps.retrain.rows import TRAIN, holdout_scores, inputs, publication_of
 from include.training import package
+from include.training.calibration import calibrated
+from include.training.crossfit import cross_fitted
 
 CARD_FIGURES = ("Calibration", "Importance of the inputs (SHAP)")
+ENOUGH_JUDGED = 5_000
+"""Rows of a hold-out that say by themselves what scores mean."""
 GATE_OUTCOMES = {"FAIL": "REFUSED", "NOT_EVALUATED": "NOT_EVALUATED"}
 
 
@@ -81,7 +86,7 @@ def promote(work: Work, record: Record) -> Record:
 def _submission(work: Work, record: Record, model: package.LoadedModel) -> tuple[versions.Submission, package.Manifest]:
     """The complete package, written to the run's folder, as it goes to the registry."""
     folder = work.folder / "package"
-    manifest = package.save(folder, model.pipeline, model.provenance, _package_files(work, record))
+    manifest = package.save(folder, model.pipeline, model.provenance, _package_files(work, record, model))
     tags = {
         "fingerprint": record["fingerprint"],
         "model_sha256": manifest.model_sha256,
@@ -101,16 +106,16 @@ def _submission(work: Work, record: Record, model: package.LoadedModel) -> tuple
     return versions.Submission(work.run.use_case, folder, run, tags, description, about), manifest
 
 
-def _package_files(work: Work, record: Record) -> dict[str, bytes]:
+def _package_files(work: Work, record: Record, model: package.LoadedModel) -> dict[str, bytes]:
     """What goes into the package beside the model: signature, baseline, verdict, card, explanation and spec."""
     rows = read_parquet(Path(record["window"]))
     # Scores of rows that the model was fitted on are too sure of themselves to compare live scores with.
     scores = np.full(len(rows), np.nan)
-    on_holdout = read_parquet(work.folder / HOLDOUT_SCORES)["challenger"]
-    scores[(rows[OBSERVED] >= midnight(record["holdout_from"])).to_numpy()] = on_holdout
+    judged = _judged(work, record, model)
+    held_out = (rows[OBSERVED] >= midnight(record["holdout_from"])).to_numpy()
+    scores[held_out] = judged[SCORE].head(held_out.sum())
     baseline = work.folder / "baseline"
-    made = make_baseline(rows, scores, rows[LABEL].to_numpy(), work.spec, work.spec.training.seed)
-    made.save(baseline)
+    make_baseline(rows, scores, judged, work.spec, work.spec.training.seed).save(baseline)
     inputs = Schema(
         [ColSpec("double" if kind == "number" else "string", name) for name, kind in work.spec.feature_types.items()]
     )
@@ -126,6 +131,23 @@ def _package_files(work: Work, record: Record) -> dict[str, bytes]:
         **{path.name: path.read_bytes() for path in sorted(baseline.iterdir())},
         **{f"{report.FOLDER}/{name}": content for name, content in report.kept(work.folder / report.FOLDER).items()},
     }
+
+
+def _judged(work: Work, record: Record, model: package.LoadedModel) -> pd.DataFrame:
+    """Scores with labels that say what a score of ``model`` means: those of the hold-out, and where it is small, of the
+    training rows by models that were not fitted on them.
+    """
+    labels, scores = holdout_scores(work)
+    held_out = pd.DataFrame({SCORE: scores["challenger"], LABEL: labels})
+    if len(held_out) >= ENOUGH_JUDGED:
+        return held_out
+    frame, known, observed = inputs(work, record, TRAIN)
+    about = model.manifest
+    candidate = work.spec.training.candidates[about.candidate]
+    found = cross_fitted(frame, known, observed, candidate, dict(about.params), work.spec)
+    scored = ~np.isnan(found)
+    fitted = pd.DataFrame({SCORE: calibrated(model.pipeline, about.calibration, found[scored]), LABEL: known[scored]})
+    return pd.concat([held_out, fitted], ignore_index=True)
 
 
 def _model_card(work: Work, record: Record, verdict: Any) -> dict[str, bytes]:

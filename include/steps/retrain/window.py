@@ -51,7 +51,7 @@ def validate_window(work: Work, record: Record) -> Record:
         label_delay=data_sources.label_delay(source_uri(work), work.spec),
         last_day=date.fromisoformat(publication.last_day),
         grows=data_sources.kind_of(source_uri(work)) != "replay",
-        baseline=baseline.rows if baseline else None,
+        known=baseline.constraints if baseline else None,
     )
     evidence = {**verdict.facts, "data_version": publication.data_version, "simulated": publication.simulated}
     reasons = [f"{code}: {message}" for code, message in verdict.faults]
@@ -99,7 +99,7 @@ def _champion_baseline(work: Work) -> Baseline | None:
     except package.PackageRefused as refusal:
         log.warning("no shift guard: champion %s is damaged: %s", version, refusal)
         return None
-    return Baseline.load(versions.folder(work.models, work.run.use_case, version))
+    return Baseline.load(versions.folder(work.models, work.run.use_case, version), work.spec)
 
 
 def _store_features(
