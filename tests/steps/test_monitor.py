@@ -92,6 +92,8 @@ def trained(telco_csv: Path, mlflow_server: MlflowServer, tmp_path_factory: pyte
             client.delete_registered_model(model.name)
         register_source(company.settings, f"file://{company.folder}/{{day}}.csv")
         assert ingest("i1", FIRST) == "PUBLISHED"
+        assert monitor("m0", FIRST) == "NO_CHAMPION"
+        assert company.last_reasons() == ["nothing is in production yet; run churn_retrain"]
         assert retrain("r1") == "PROMOTED"
     return company
 
@@ -113,12 +115,6 @@ def company(
 
 def day(n: int) -> str:
     return (START + timedelta(n)).isoformat()
-
-
-def test_without_a_champion_there_is_nothing_to_watch(company: Company):
-    versions.drop_alias(tracking.connect(company.settings.mlflow_uri), "churn", versions.CHAMPION)
-    assert monitor("m1", FIRST) == "NO_CHAMPION"
-    assert company.last_reasons() == ["nothing is in production yet; run churn_retrain"]
 
 
 def test_days_that_the_champion_knows_are_no_evidence(company: Company, edit_churn: EditSpec):
