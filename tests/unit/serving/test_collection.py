@@ -93,7 +93,7 @@ def test_an_answer_is_a_row_with_the_columns_of_the_spec(api: Api):
     assert publication is not None
     assert (publication.rows_published, publication.first_day, publication.last_day) == (1, "2026-11-24", "2026-11-24")
     (row,) = api.table(PREDICTIONS).to_dict("records")
-    assert pd.isna(row.pop("TotalCharges"))
+    assert all(pd.isna(row.pop(name)) for name in ("TotalCharges", "columns_left_out", "columns_added"))
     expected = {key: value for key, value in ROW.items() if key != "TotalCharges"}
     assert row == expected | {
         "prediction_id": "a",
@@ -132,6 +132,31 @@ def test_model_inputs_are_kept_as_far_as_they_are_columns(api: Api):
     assert pd.isna(row["gender"])
     assert pd.isna(row["customerID"])
     assert "charge_change" not in row
+
+
+def test_what_a_caller_left_out_and_added_is_kept_by_name(api: Api):
+    inputs = {name: value for name, value in ROW.items() if name not in ("Partner", "customerID")} | {"Colour": "blue"}
+    api.answer(answered("a", inputs=inputs))
+    api.collect("m1")
+    (row,) = api.table(PREDICTIONS).to_dict("records")
+    found = (row["is_whole"], row["columns_left_out"], row["columns_added"])
+    assert found == (False, '["Partner"]', '["Colour"]')
+
+
+def test_a_row_of_the_model_s_inputs_leaves_nothing_out(api: Api):
+    inputs = {name: 1.0 for name in api.spec.feature_types}
+    api.answer(answered("a", inputs=inputs))
+    api.collect("m1")
+    (row,) = api.table(PREDICTIONS).to_dict("records")
+    assert (row["is_whole"], pd.isna(row["columns_left_out"]), pd.isna(row["columns_added"])) == (False, True, True)
+
+
+def test_the_answers_of_the_shadow_are_read_apart(api: Api):
+    api.answer(answered("a"), answered("a", role="shadow", version="4"), answered("b"))
+    api.collect("m1")
+    days = (date(2026, 11, 24), date(2026, 11, 25), AS_OF)
+    assert api.served().shadows(*days)[["prediction_id", "model_version"]].to_numpy().tolist() == [["a", "4"]]
+    assert api.served().answers(*days)["prediction_id"].tolist() == ["a", "b"]
 
 
 def test_each_answer_is_published_once_over_many_collections(api: Api):
