@@ -142,13 +142,13 @@ class Api:
                 return float(value)
         return 0.0
 
-    def wait(self, version: str, seconds: float = FOLLOW_SECONDS) -> None:
+    def wait(self, version: str, seconds: float = WAIT_SECONDS) -> None:
         """Until this version answers."""
         until(lambda: self.http.get("/ready").json().get("model_version") == version, seconds)
 
 
-def until(holds: Callable[[], bool], seconds: float = FOLLOW_SECONDS) -> None:
-    """Wait for ``holds``, and fail when it does not in time."""
+def until(holds: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
+    """Wait for ``holds``, and fail when it does not in time; the machine may be busy."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} s"
