@@ -21,7 +21,7 @@ endef
 SECRETS := POSTGRES_PASSWORD:32 VALKEY_PASSWORD:32 AIRFLOW_PASSWORD:32 \
   AIRFLOW_FERNET_KEY:32 AIRFLOW_API_SECRET:32 AIRFLOW_JWT_SECRET:64
 
-.PHONY: help run down status logs clean secrets test test-faults test-compose lint bench
+.PHONY: help run down status logs clean secrets test test-faults test-month test-compose lint bench
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test: $(VENV)/.installed-dev ## run the tests [TESTS="tests/unit -k name"]
 
 test-faults: $(VENV)/.installed-dev ## kill, cut off and fill the disk in every place; prints its seed [SEED=42]
 	@PYTHONPATH=$(CURDIR) $(if $(SEED),SEED='$(SEED)') $(BIN)/python -m pytest -m '' tests/faults
+
+test-month: $(VENV)/.installed-dev ## play thirty days of traffic, late labels and drift on the real stack, in minutes
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m pytest -s -m month tests/month
 
 test-compose: $(VENV)/.installed-dev ## build the stack of containers, start it, retrain on it, remove it
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m pytest -m compose tests/compose

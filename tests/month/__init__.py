@@ -1,0 +1,1 @@
+"""A month in production, played through the real API and the real scheduler: ``python -m tests.month``."""
