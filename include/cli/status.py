@@ -12,6 +12,7 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 from include.cli.console import console, heading, line
+from include.cli.monitoring import monitor_lines, monitor_state
 from include.notifications.outbox import TOO_OLD
 from include.settings import Settings
 from include.spec import discover
@@ -121,10 +122,7 @@ def _overrides(engine: Engine, use_case: str) -> list[dict[str, Any]]:
 
 def _last_monitor(engine: Engine, use_case: str) -> dict[str, Any] | None:
     row = runs.last(engine, use_case, "monitor")
-    if row is None:
-        return None
-    drifted = row.details.get("drifted_columns", [])
-    return {"outcome": row.outcome, "drifted_columns": drifted, "at": row.ended_at, "reasons": list(row.reasons)}
+    return monitor_state(row) if row else None
 
 
 def _api(settings: Settings, use_case: str) -> dict[str, Any]:
@@ -207,9 +205,7 @@ def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
         simulated = "  [yellow]simulated[/yellow]" if data["simulated"] else ""
         rows += [("newest data", f"{data['version']}, {data['days']}{simulated}")]
     if monitor := state["last_monitor"]:
-        drifted = ", ".join(monitor["drifted_columns"]) or "none"
-        rows += [("last monitor", f"{monitor['outcome']}; drifted: {escape(drifted)}")]
-        rows += [("", escape(reason)) for reason in monitor["reasons"]]
+        rows += [(name, escape(value)) for name, value in monitor_lines(monitor)]
     api = state["api"]
     answers = f"version {api['version']} answers" if api["version"] else "no version answers"
     rows += [("scoring API", f"{answers} at {api['url']}"), *(("", escape(reason)) for reason in api["why"])]

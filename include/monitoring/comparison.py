@@ -6,8 +6,8 @@ It is a report: what is promoted is decided by the gate alone, on rows that nobo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -59,6 +59,21 @@ class Comparison:
     champion: Side
     challenger: Side
     figures: dict[str, Compared]
+
+    def to_json(self) -> dict[str, Any]:
+        sides = {who: asdict(side) | {"coverage": side.coverage} for who, side in self._sides}
+        return {**asdict(self), **sides, "said": str(self)}
+
+    def __str__(self) -> str:
+        versions = f"version {self.challenger.version} ({self.how}) beside champion {self.champion.version}"
+        if self.outcome == "INSUFFICIENT":
+            return f"INSUFFICIENT: {versions}: {self.note}"
+        auc, labelled = self.figures["roc_auc"], f"{self.challenger.labelled} labelled rows"
+        return f"{versions}: ROC AUC {auc.challenger}, by {auc.difference} more, on {labelled}"
+
+    @property
+    def _sides(self) -> tuple[tuple[str, Side], ...]:
+        return (CHAMPION, self.champion), (CHALLENGER, self.challenger)
 
 
 def of_shadow(rows: pd.DataFrame, versions: tuple[str, str], spec: UseCase) -> Comparison:

@@ -60,7 +60,7 @@ class Window:
         return self.labelled / self.mature if self.mature else None
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "coverage": self.coverage}
+        return {**asdict(self), "coverage": self.coverage, "said": str(self)}
 
     def __str__(self) -> str:
         days = f"from {self.first} to before {self.end}"

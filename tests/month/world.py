@@ -93,4 +93,6 @@ def _change(spec: dict[str, Any], data: Path) -> None:
     }
     spec["gate"]["rules"] = [{"metric": "roc_auc", "floor": 0.6, "min_absolute_change": 0.0, "max_regression": 0.02}]
     spec["gate"]["fairness"] = {}
+    spec["monitoring"]["rows"] = "served"
+    spec["monitoring"]["performance"] = {"window_days": 3}
     spec["schedules"] = dict.fromkeys(("ingest", "retrain", "monitor"), NEVER)

@@ -5,116 +5,23 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
-from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 
-from include.cli.source import register_source
 from include.cli.status import use_case_state
-from include.data.calendar import days_between
 from include.errors import NothingToDo
 from include.registry import tracking, versions
-from include.settings import Settings
-from include.state import decisions, promotions, publications, requests, runs
+from include.state import decisions, promotions, publications, runs
 from include.state.database import connect
-from include.state.runs import Run
 from include.training.package import PackageRefused
 from tests.conftest import MlflowServer
+from tests.steps.company import ROWS, Company, EditSpec, day
 from tests.steps.loop import FIRST, close, ingest, judge, monitor, open_run, retrain
 
 pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
 
-START = date.fromisoformat(FIRST)
-HISTORY, ROWS = 45, 90
 DRIFT: dict[str, object] = {"Contract": "Month-to-month"}
-
-EditSpec = Callable[[Callable[[dict[str, Any]], None]], None]
-
-
-class Company:
-    """Telco dealt out over days, one file each, ``HISTORY`` days before ``FIRST`` and more where a test asks."""
-
-    def __init__(self, telco: Path, home: Path) -> None:
-        self.rows = pd.read_csv(telco, dtype="str", keep_default_na=False).sample(frac=1, random_state=0)
-        self.folder, self.home, self.used = home / "daily", home, 0
-        self.folder.mkdir()
-        self.write(-HISTORY, 0)
-
-    @property
-    def settings(self) -> Settings:
-        return Settings.from_environment()
-
-    def write(self, first: int, end: int, rows: int = ROWS, **changes: object) -> None:
-        """The files of the days from ``first`` on and before ``end``, counted from ``FIRST``."""
-        for day in days_between(START + timedelta(first), START + timedelta(end)):
-            dealt = self.rows.iloc[self.used : self.used + rows]
-            self.used += rows
-            dealt.assign(**changes).to_csv(self.folder / f"{day}.csv", index=False)
-
-    def publish(self, run_id: str, first: int, end: int, rows: int = ROWS, **changes: object) -> None:
-        self.write(first, end, rows, **changes)
-        assert ingest(run_id, day(end)) == "PUBLISHED"
-
-    def decision(self, run_id: str) -> decisions.DecisionRow:
-        kept = decisions.of_kind(connect(self.settings.state_url), "churn", "drift")
-        return next(decision for decision in kept if decision.run_id == run_id)
-
-    def last_reasons(self) -> list[str]:
-        return use_case_state(self.settings, "churn")["last_monitor"]["reasons"]
-
-    def codes(self) -> list[str]:
-        return [reason.partition(":")[0] for reason in self.last_reasons()]
-
-    def requests(self) -> list[requests.Request]:
-        return requests.every(connect(self.settings.state_url), "churn")
-
-    def answer(self, run_id: str, as_of: str, outcome: str) -> None:
-        """What a retrain does with the requests: it takes them and leaves its outcome."""
-        engine = connect(self.settings.state_url)
-        requests.claim(engine, Run("churn", "retrain", run_id, as_of))
-        requests.settle(engine, "churn", run_id, outcome)
-
-
-@pytest.fixture(scope="module")
-def trained(telco_csv: Path, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Company:
-    """A home with a champion that knows the history, made once: every test gets a copy of it."""
-    home = tmp_path_factory.mktemp("trained")
-    company = Company(telco_csv, home)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("MODELOPS_HOME", str(home))
-        environment.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_server.port))
-        client = tracking.connect(company.settings.mlflow_uri)
-        for model in client.search_registered_models():
-            client.delete_registered_model(model.name)
-        register_source(company.settings, f"file://{company.folder}/{{day}}.csv")
-        assert ingest("i1", FIRST) == "PUBLISHED"
-        assert monitor("m0", FIRST) == "NO_CHAMPION"
-        assert company.last_reasons() == ["nothing is in production yet; run churn_retrain"]
-        assert retrain("r1") == "PROMOTED"
-    return company
-
-
-@pytest.fixture
-def company(
-    trained: Company, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Company]:
-    shutil.copytree(trained.home, tmp_path / "home", ignore=shutil.ignore_patterns("daily"))
-    monkeypatch.setenv("MODELOPS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_server.port))
-    versions.set_alias(tracking.connect(trained.settings.mlflow_uri), "churn", versions.CHAMPION, "1")
-    yield trained
-    for path in trained.folder.glob("*.csv"):
-        if path.stem >= FIRST:
-            path.unlink()
-    trained.used = HISTORY * ROWS
-
-
-def day(n: int) -> str:
-    return (START + timedelta(n)).isoformat()
 
 
 def test_days_that_the_champion_knows_are_no_evidence(company: Company, edit_churn: EditSpec):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 from datetime import date, timedelta
 from itertools import takewhile
 
@@ -56,9 +55,9 @@ def compare_versions(work: Work, record: Record) -> Record:
     tables = watched.served(work, record)
     found = _comparison(work, record, tables) if tables else None
     if found:
-        watched.write(work, "comparison.json", asdict(found))
-        log.info("version %s beside the champion: %s %s", found.challenger.version, found.outcome, found.note)
-    runs.record(work.engine, work.run, None, comparison=found and asdict(found))
+        watched.write(work, "comparison.json", found.to_json())
+        log.info("%s", found)
+    runs.record(work.engine, work.run, None, comparison=found and found.to_json())
     return {"comparison": found and found.outcome}
 
 

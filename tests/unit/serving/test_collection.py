@@ -144,7 +144,7 @@ def test_what_a_caller_left_out_and_added_is_kept_by_name(api: Api):
 
 
 def test_a_row_of_the_model_s_inputs_leaves_nothing_out(api: Api):
-    inputs = {name: 1.0 for name in api.spec.feature_types}
+    inputs = dict.fromkeys(api.spec.feature_types, 1.0)
     api.answer(answered("a", inputs=inputs))
     api.collect("m1")
     (row,) = api.table(PREDICTIONS).to_dict("records")
