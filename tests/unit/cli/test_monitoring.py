@@ -32,7 +32,7 @@ FOUND = {
 
 def row(details: dict, *reasons: str) -> LedgerRow:
     times = ("2026-11-30T03:00:00+00:00", "2026-11-30T03:01:00+00:00")
-    return LedgerRow("m1", "2026-11-30", "SUPPRESSED", "", reasons, details, *times)
+    return LedgerRow("monitor", "m1", "2026-11-30", "SUPPRESSED", "", reasons, details, *times)
 
 
 def test_all_that_was_found_is_shown():
