@@ -108,13 +108,7 @@ def validation(folder: Path, say: Say) -> Values:
 
 def promotions(folder: Path, say: Say) -> Values:
     """Of trials on the real Telco file, how many end with a new champion."""
-    real = os.environ.get("MODELOPS_TELCO_CSV")
-    if not real:
-        raise RuntimeError("needs the real Telco file: set MODELOPS_TELCO_CSV to it")
-    found: Values = json.loads(_in_task_environment(folder, "-m", "tests.bench.gate", real))
-    for name, rounds in found.items():
-        say(f"{name}: {', '.join(f'{one:.3f}' for one in rounds)}, {load()}")
-    return found
+    return _of_real_rows(folder, say, "-m", "tests.bench.gate")
 
 
 PARSE = """
@@ -142,6 +136,34 @@ def explaining(folder: Path, say: Say) -> Values:
         kinds = ", ".join(f"{kind} {one:.2f} s" for kind, one in seconds.items())
         say(f"round {number}: {kinds}, {load()}")
     return {"explain.shap_10k_s": [max(seconds.values()) for seconds in rounds]}
+
+
+def drifting(folder: Path, say: Say) -> Values:
+    """Of windows of real rows, how many alarm: without drift, with a price rise, with another mix of contracts."""
+    return _of_real_rows(folder, say, "-m", "tests.bench.drift", "windows")
+
+
+def concept(folder: Path, say: Say) -> Values:
+    """Of windows of real rows with labels, how many alarm: as they are, and with a ROC AUC that is lower."""
+    return _of_real_rows(folder, say, "-m", "tests.bench.concept")
+
+
+def comparing(rows: int, folder: Path, say: Say) -> list[float]:
+    """The time of the drift check of so many rows a side over that of Evidently's preset, with the same distances."""
+    rounds = json.loads(_in_task_environment(folder, "-m", "tests.bench.drift", "speed", str(rows)))
+    for number, (ours, theirs) in enumerate(rounds, start=1):
+        say(f"{rows:,} rows, round {number}: {ours:.2f} s, Evidently's preset {theirs:.2f} s, {load()}")
+    return [ours / theirs for ours, theirs in rounds]
+
+
+def _of_real_rows(folder: Path, say: Say, *command: str) -> Values:
+    real = os.environ.get("MODELOPS_TELCO_CSV")
+    if not real:
+        raise RuntimeError("needs the real Telco file: set MODELOPS_TELCO_CSV to it")
+    found: Values = json.loads(_in_task_environment(folder, *command, real))
+    for name, rounds in found.items():
+        say(f"{name}: {', '.join(f'{one:.3f}' for one in rounds)}, {load()}")
+    return found
 
 
 def load() -> str:
@@ -182,6 +204,16 @@ def _in_task_environment(folder: Path, *arguments: str) -> str:
 PARTS = (
     Part(("capture.lost_after_kill",), lost_after_kill),
     Part(("dags.parse_s",), parsing),
+    Part(("drift.false_alarm_rate", "drift.power_price", "drift.power_mix", "drift.power_mix_500"), drifting),
+    Part(("drift.concept_power", "drift.concept_false_alarm_rate"), concept),
+    Part(
+        ("drift.time_vs_preset_1m",),
+        lambda folder, say: {"drift.time_vs_preset_1m": comparing(1_000_000, folder, say)},
+    ),
+    Part(
+        ("drift.time_vs_preset_5m",),
+        lambda folder, say: {"drift.time_vs_preset_5m": comparing(5_000_000, folder, say)},
+    ),
     Part(("explain.shap_10k_s",), explaining),
     Part(("serving.p50_ms", "serving.throughput_vs_mlflow", "serving.p99_vs_mlflow"), serving),
     Part(("loop.task_overhead_s", "loop.idle_cpu", "loop.speedup_by_preload"), telco),
