@@ -189,7 +189,7 @@ def test_what_callers_leave_out_blocks_and_what_they_add_does_not(traffic: Traff
     some = [(careless, 100), (added, 100)]
     traffic.capture(
         [
-            Captured(f"{kind}-{n}", _noon(5), "1", "champion", "x", inputs, 0.2, False, 1.0)
+            Captured(f"sent-{kind}-{n}", _noon(5), "1", "champion", "x", inputs, 0.2, False, 1.0)
             for kind, (inputs, count) in enumerate(some)
             for n in range(count)
         ]
