@@ -1,11 +1,11 @@
 """How often late labels show that the champion got worse: ``python -m tests.bench.concept FILE``, Telco's real file.
 
-Each trial deals the real rows out anew: 2,000 are a window, the others the champion's history of 60 days. The champion
-is a logistic regression trained on the older three quarters of those days; what its scores mean is known from the rest,
-and from models that left out days of its own, as a retrain keeps it. The labels of the window are taken as they are,
-and with a drop: those of a random share of its rows are drawn anew at the base rate, so that what a customer is like
-says nothing of them. The ROC AUC of the population is then lower by 0.03, which is the share times the AUC's distance from
-1/2.
+Each trial deals the real rows out anew: 2,000 are a window, the others the champion's history of 60 days. The
+champion is a logistic regression trained on the older three quarters of those days; what its scores mean is known
+from the rest, and from models that left out days of its own, as a retrain keeps it. The labels of the window are
+taken as they are, and with a drop: those of a random share of its rows are drawn anew at the base rate, so that what
+a customer is like says nothing of them. The ROC AUC of the population is then lower by 0.03, which is the share times
+the AUC's distance from 1/2.
 
 Answers with one line: for each figure the value of every round, as JSON.
 """
