@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 
 from include.spec import Frozen
 
-BATCH_ROWS = 131_072
+BATCH_ROWS = 65_536
 
 
 class RowGroup(Frozen):

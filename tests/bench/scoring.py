@@ -61,11 +61,13 @@ def scoring(folder: Path, say: Callable[[str], None]) -> Values:
         run("champion")
         run("publish", 0, 1)
         rounds = run("measure")["returned"]
-        for number, (rows, ours, theirs) in enumerate(rounds, start=1):
-            say(f"round {number}: {rows:,.0f} rows, scoring {ours:.1f} s, scikit-learn {theirs:.1f} s")
+        for number, (rows, ours, theirs) in enumerate(rounds):
+            name = f"round {number}" if number else "warm-up"
+            say(f"{name}: {rows:,.0f} rows, scoring {ours:.1f} s, scikit-learn {theirs:.1f} s")
         run("publish", 1, CHUNKS)
         peak = _of_many_rows(run, say)
-    return {"scoring.ratio_vs_memory": [ours / theirs for _, ours, theirs in rounds], "scoring.peak_gb_10m": [peak]}
+    ratios = [ours / theirs for _, ours, theirs in rounds[1:]]
+    return {"scoring.ratio_vs_memory": ratios, "scoring.peak_gb_10m": [peak]}
 
 
 def _of_many_rows(run: Callable[..., Any], say: Callable[[str], None]) -> float:
@@ -120,14 +122,14 @@ def publish(first: int, end: int) -> None:
 
 
 def measure() -> list[tuple[float, float, float]]:
-    """For each round the rows, the seconds of a scoring from plan to exports, and those of ``predict_proba``."""
+    """For the warm-up and each round the rows, the seconds of a scoring, plan to exports, and of ``predict_proba``."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     settings = Settings.from_environment()
     engine, client = connect(settings.state_url), tracking.connect(settings.mlflow_uri)
     model = versions.fetch(client, "churn", str(versions.alias(client, "churn")), settings.home / "models")
     inputs = in_memory(settings, find("churn", settings.use_case_folders))[list(model.manifest.feature_types)]
     rounds = []
-    for number in range(ROUNDS):
+    for number in range(ROUNDS + 1):
         with engine.begin() as connection:  # else the second one would be UNCHANGED
             connection.execute(delete(database.runs).where(database.runs.c.kind == "score"))
         began = time.perf_counter()
