@@ -76,8 +76,13 @@ def test_a_row_becomes_read_only_columns_and_features(contract: Contract, tmp_pa
 
 
 def test_text_is_stripped_as_in_a_batch_and_numbers_become_it(contract: Contract) -> None:
-    (row,) = contract.rows([{**GOOD, "c": " y ", "free": -7, "the key": 2**60}], within("rows"), NOW)
-    assert (row["c"], row["free"], row["the key"]) == ("y", "-7", "1152921504606846976")
+    (row,) = contract.rows([{**GOOD, "c": " y ", "free": -7, "the key": 2**53 - 1}], within("rows"), NOW)
+    assert (row["c"], row["free"], row["the key"]) == ("y", "-7", "9007199254740991")
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**53), 2.0**53, 1.5])
+def test_a_number_that_not_every_reader_keeps_exactly_is_no_text(value: float, contract: Contract) -> None:
+    assert faults(contract, {**GOOD, "the key": value}) == [("/rows/0/the key", "BAD_VALUE")]
 
 
 @pytest.mark.parametrize("value", [2, 2.0, 2**53 - 1])
