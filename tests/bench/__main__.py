@@ -18,7 +18,7 @@ from include.stack.environment import load_dotenv
 from include.stack.home import prepare_home
 from include.state import database
 from tests.bench import figures
-from tests.bench.parts import PARTS, Part
+from tests.bench.parts import Part, parts_of
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", default="", metavar="NAME", help="a figure, or the beginning of the names of some")
     only = parser.parse_args().only
-    parts = [part for part in PARTS if any(name.startswith(only) for name in part.names)]
+    parts = parts_of(only)
     if not parts:
         parser.error(f"no figure is called {only}; there are: {', '.join(figures.LIMITS)}")
     load_dotenv()

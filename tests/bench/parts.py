@@ -223,3 +223,12 @@ PARTS = (
     Part(("loop.ratio_1m", "loop.peak_gb_1m"), many_rows),
     Part(("loop.fresh_s", "loop.again_s"), fresh_machine),
 )
+
+TOGETHER = {"serving": ("serving.", "scoring.", "drift.", "capture.")}
+"""What else is measured with a name: whatever happens to a model once it is in production."""
+
+
+def parts_of(only: str) -> list[Part]:
+    """The parts with a figure that is called so or begins so; all of them for the empty text."""
+    beginnings = TOGETHER.get(only, (only,))
+    return [part for part in PARTS if any(name.startswith(beginnings) for name in part.names)]

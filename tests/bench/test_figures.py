@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.figures import LIMITS, figures_of, save
-from tests.bench.parts import PARTS
+from tests.bench.parts import PARTS, parts_of
 from tests.bench.warm import critical_path, path_length
 
 
@@ -31,6 +31,19 @@ def test_a_figure_is_held_to_its_limit(name: str, rounds: list[float], value: fl
 
 def test_every_limit_is_measured_by_one_part() -> None:
     assert sorted(name for part in PARTS for name in part.names) == sorted(LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("only", "measured"),
+    [
+        ("", {"capture", "dags", "drift", "explain", "gate", "loop", "scoring", "serving"}),
+        ("serving", {"capture", "drift", "scoring", "serving"}),
+        ("loop.ratio", {"loop"}),
+        ("nothing", set()),
+    ],
+)
+def test_a_part_is_named_by_the_beginning_of_a_figure(only: str, measured: set[str]) -> None:
+    assert {name.partition(".")[0] for part in parts_of(only) for name in part.names} == measured
 
 
 def test_a_part_keeps_the_figures_of_the_others(tmp_path: Path) -> None:
