@@ -14,7 +14,8 @@ from include.spec import Column, UseCase
 LONGEST_TEXT = 10_000
 """Characters of a value."""
 LONGEST_ID = 500
-NO_BLANK = r"^[^\x00]*[^\s\x00][^\x00]*$"
+NO_BLANK = r"^[^\x00]*[^\s\x00\x1c-\x1f\x85\ufeff][^\x00]*$"
+"""What one dialect of regular expressions takes for a blank, and another does not, is named."""
 SHOWN_VALUES = 20
 STRICT = ConfigDict(extra="forbid", strict=True)
 

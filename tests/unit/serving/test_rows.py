@@ -85,6 +85,11 @@ def test_a_number_that_not_every_reader_keeps_exactly_is_no_text(value: float, c
     assert faults(contract, {**GOOD, "the key": value}) == [("/rows/0/the key", "BAD_VALUE")]
 
 
+@pytest.mark.parametrize("value", ["", " ", "\x1c", "\x85", "\ufeff", "\u2003\n", "a\x00"])
+def test_blanks_are_no_text_in_whatever_alphabet(value: str, contract: Contract) -> None:
+    assert faults(contract, {**GOOD, "free": value}) == [("/rows/0/free", "BAD_VALUE")]
+
+
 @pytest.mark.parametrize("value", [2, 2.0, 2**53 - 1])
 def test_a_whole_number_may_have_a_point(value: float, contract: Contract) -> None:
     (row,) = contract.rows([{**GOOD, "whole": value}], within("rows"), NOW)
