@@ -22,7 +22,7 @@ STRICT = ConfigDict(extra="forbid", strict=True)
 
 def _whole(value: Any) -> Any:
     """A number without a fraction as the integer that it is: in JSON 5.0 is 5."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _without_fraction(value: float) -> float:
@@ -31,9 +31,8 @@ def _without_fraction(value: float) -> float:
     return value
 
 
-MOST_EXACT = int(EXACT) - 1
-Whole = Annotated[int, Field(strict=True, ge=-MOST_EXACT, le=MOST_EXACT), BeforeValidator(_whole)]
-"""A text that came as a number; one that not every reader of JSON keeps exactly has to come as text (RFC 8259, 6)."""
+Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63), BeforeValidator(_whole)]
+"""A text that came as a number; a longer one has to come as text."""
 
 
 def row_type(spec: UseCase) -> Any:
@@ -134,7 +133,7 @@ def expected(column: Column) -> str:
     elif column.max is not None:
         words += f" of at most {column.max:.15g}"
     elif not column.is_numeric:
-        words += f" of 1 to {LONGEST_TEXT} characters, or a whole number below 2^53"
+        words += f" of 1 to {LONGEST_TEXT} characters, or a whole number of 64 bits"
     return f"{words}, or null" if column.nullable else words
 
 
@@ -153,8 +152,8 @@ def _value(column: Column, longest: int) -> Any:
 def _number(column: Column) -> Any:
     low, high = column.min, column.max
     if column.type == "integer":
-        low = -MOST_EXACT if low is None else max(-MOST_EXACT, low)
-        high = MOST_EXACT if high is None else min(MOST_EXACT, high)
+        low = max(-EXACT + 1, -EXACT + 1 if low is None else low)
+        high = min(EXACT - 1, EXACT - 1 if high is None else high)
         limits = Field(strict=True, ge=low, le=high, json_schema_extra={"type": "integer"})
         return Annotated[float, limits, AfterValidator(_without_fraction)]
     return Annotated[float, Field(strict=True, ge=low, le=high, allow_inf_nan=False)]
