@@ -16,7 +16,7 @@ from include.explanation import figures, importance
 from include.explanation.importance import DEPENDENCE_ROWS, Dependence, PermutationImportance
 from include.explanation.model import Explained
 from include.explanation.reasons import describe
-from include.explanation.samples import as_csv, pinned
+from include.explanation.samples import BACKGROUND, as_csv, pinned
 from include.explanation.shapley import TOLERANCE, Attributions, attribute
 from include.explanation.surrogate import Surrogate, distil
 from include.files import read_json, require_hash, whole, write_parquet, write_text
@@ -28,9 +28,7 @@ EXPLAINED_ROWS, SAMPLED_ROWS = 1000, 500
 """Rows that are explained: of a kind that is explained exactly, and of any other."""
 FITTED_ROWS = 5000
 """Training rows whose scores the surrogate learns."""
-FOLDER = "explanation"
-"""Where the files are in a run's folder, in MLflow and in a package."""
-SUMMARY, BACKGROUND, VALUES = "explanation.json", "background.csv", "shap_values.parquet"
+SUMMARY, VALUES = "explanation.json", "shap_values.parquet"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+FOLDER = "explanation"
+"""Where the files of an explanation are in a run's folder, in MLflow and in a package."""
+BACKGROUND = "background.csv"
+
 
 def pinned(frame: pd.DataFrame, rows: int, seed: int) -> np.ndarray:
     """The places of ``rows`` rows of ``frame`` drawn without replacement, in their order; of all if there are fewer."""

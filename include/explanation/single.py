@@ -10,8 +10,7 @@ import pandas as pd
 from include.explanation.lime import lime
 from include.explanation.model import Explained, Method, Unit
 from include.explanation.reasons import Reasons, reasons
-from include.explanation.report import BACKGROUND, FOLDER
-from include.explanation.samples import from_csv
+from include.explanation.samples import BACKGROUND, FOLDER, from_csv
 from include.explanation.shapley import attribute
 from include.spec import UseCase
 from include.training.package import LoadedModel

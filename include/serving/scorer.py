@@ -12,7 +12,7 @@ import pandas as pd
 
 from include.evaluation.slices import grouping
 from include.evaluation.thresholds import Thresholds
-from include.explanation.report import BACKGROUND, FOLDER
+from include.explanation.samples import BACKGROUND, FOLDER
 from include.explanation.single import background_of
 from include.features.build import Columns, FeatureError, Function, feature_version, load_functions
 from include.files import read_json

@@ -10,8 +10,8 @@ import pandas as pd
 
 from include.data.served import VERSION
 from include.explanation.model import Explained
-from include.explanation.report import EXPLAINED_ROWS, FOLDER, SAMPLED_ROWS, VALUES
-from include.explanation.samples import pinned
+from include.explanation.report import EXPLAINED_ROWS, SAMPLED_ROWS, VALUES
+from include.explanation.samples import FOLDER, pinned
 from include.explanation.shapley import AdditivityError, attribute
 from include.explanation.single import background_of
 from include.files import read_json, read_parquet

@@ -14,7 +14,7 @@ from typing import Any
 
 from include.errors import DataRejected, NothingToDo
 from include.evaluation.verdict import Outcome, Reason, Verdict
-from include.explanation import report
+from include.explanation import samples
 from include.files import write_text
 from include.governance import record as governance
 from include.governance import verdict_page
@@ -35,7 +35,7 @@ FIGURES = {
     "Calibration": "figures/calibration.png",
     "Slices": "figures/slices.png",
     "Fairness": "figures/fairness.png",
-    "Importance of the inputs (SHAP)": f"{report.FOLDER}/importance.png",
+    "Importance of the inputs (SHAP)": f"{samples.FOLDER}/importance.png",
     "Confusion": "figures/confusion.png",
 }
 ERROR = "EVALUATION_FAILED"

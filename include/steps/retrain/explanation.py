@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from include.evaluation.verdict import Reason
-from include.explanation import report
+from include.explanation import report, samples
 from include.explanation.shapley import AdditivityError
 from include.registry import tracking
 from include.steps.ledger import Record, Work, step
@@ -33,17 +33,17 @@ def explain_challenger(work: Work, record: Record) -> Record:
     try:
         explanation = report.explain(challenger, training, matrix, labels, work.spec)
     except AdditivityError as error:  # of this model, so that no retry helps
-        shutil.rmtree(work.folder / report.FOLDER, ignore_errors=True)  # of an earlier try, of another model
+        shutil.rmtree(work.folder / samples.FOLDER, ignore_errors=True)  # of an earlier try, of another model
         return {"unexplained": asdict(Reason("EXPLANATION_NOT_ADDITIVE", str(error)))}
     target = work.spec.target
     paths = report.write(
         explanation,
-        work.folder / report.FOLDER,
+        work.folder / samples.FOLDER,
         rows=f"hold-out rows from {record['holdout_from']} on",
         positive=f"{target.column}: {target.positive}",
     )
     client = tracking.connect(work.settings.mlflow_uri)
-    tracking.log(client, record["mlflow_run"], files={report.FOLDER: paths})
+    tracking.log(client, record["mlflow_run"], files={samples.FOLDER: paths})
     found = explanation.attributions
     log.info("%s goes by %s first (%s)", record["challenger"], found.names[explanation.order[0]], found.method)
     return {"unexplained": None}

@@ -15,7 +15,7 @@ from include.data.calendar import midnight
 from include.data.window import LABEL, OBSERVED
 from include.errors import NothingToDo
 from include.evaluation.metrics import Metrics
-from include.explanation import report
+from include.explanation import report, samples
 from include.features import build as features
 from include.files import read_json, read_parquet
 from include.governance import card
@@ -129,7 +129,7 @@ def _package_files(work: Work, record: Record, model: package.LoadedModel) -> di
         "spec.yaml": (work.spec.folder / "spec.yaml").read_bytes(),
         "features.py.txt": features.source_path(work.spec).read_bytes(),
         **{path.name: path.read_bytes() for path in sorted(baseline.iterdir())},
-        **{f"{report.FOLDER}/{name}": content for name, content in report.kept(work.folder / report.FOLDER).items()},
+        **{f"{samples.FOLDER}/{name}": content for name, content in report.kept(work.folder / samples.FOLDER).items()},
     }
 
 
@@ -152,7 +152,7 @@ def _judged(work: Work, record: Record, model: package.LoadedModel) -> pd.DataFr
 
 def _model_card(work: Work, record: Record, verdict: Any) -> dict[str, bytes]:
     """Both forms of the card, by name."""
-    explanation = read_json(work.folder / report.FOLDER / report.SUMMARY)
+    explanation = read_json(work.folder / samples.FOLDER / report.SUMMARY)
     manifest = dossier.manifest_of(record, record["challenger"])
     made = card.compose(work.spec, governance.Record.model_validate(verdict), manifest, explanation)
     figures = {title: work.folder / dossier.FIGURES[title] for title in CARD_FIGURES}

@@ -14,8 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from include.data import tables
 from include.data.stream import TableVersion
-from include.explanation.report import BACKGROUND, FOLDER
-from include.explanation.samples import as_csv
+from include.explanation.samples import BACKGROUND, FOLDER, as_csv
 from include.scoring.partition import Lineage, Scored, columns_of, score
 from include.spec import UseCase
 from include.training import package
