@@ -15,8 +15,9 @@ from include.failpoints import VARIABLE
 from include.governance.record import Record
 from include.registry import tracking, versions
 from include.settings import Settings
-from include.state import decisions, runs
+from include.state import decisions, requests, runs
 from include.state.database import connect
+from include.state.runs import Run
 from tests.conftest import MlflowServer, copy_of_churn
 from tests.steps.loop import FIRST, close, ingest, retrain
 
@@ -144,6 +145,21 @@ def test_an_error_leaves_a_verdict_that_says_so_and_a_retry_judges(
     assert retrain("broken", run_mode="dry_run") == "DRY_RUN"
     (decision, *_) = decisions.of_kind(connect(published.state_url), "churn", "gate")
     assert (decision.run_id, decision.outcome) == ("broken", "PASS")
+
+
+def test_only_a_retrain_that_the_monitor_asked_for_needs_no_gain(published: Settings) -> None:
+    """In the order of days, for a request is taken by the next run."""
+    copy_of_churn(published.use_case_folders[0], quick)
+    assert retrain("first") == "PROMOTED"
+    for day, asked in (("2026-11-25", False), ("2026-11-26", True)):
+        assert ingest(f"i-{day}", day) == "PUBLISHED"
+        if asked:
+            monitor = Run("churn", "monitor", "m1", day)
+            requests.add(connect(published.state_url), monitor, "labels", [], "PERFORMANCE: the ROC AUC is lower")
+        retrain(day, as_of=day)
+        record = kept(published, day)
+        assert record.gate is not None
+        assert record.gate.no_gain_needed.startswith("the monitor asked for this retrain") is asked
 
 
 def test_the_record_says_who_why_and_on_what_and_is_where_the_ledger_says(
