@@ -1,8 +1,9 @@
 """How often the monitor's drift check alarms, and how long it takes beside Evidently's preset.
 
 ``python -m tests.bench.drift windows FILE``, with Telco's real file, judges windows of real rows against 3,500 others
-as the monitor does: all columns of the churn use case and the scores of a model that was trained on the older three
-quarters of those rows. Answers with one line: for each figure the value of every round, as JSON.
+as the monitor does: all columns of the churn use case, the scores of a model that was trained on the older three
+quarters of those rows, and the inputs that it goes by. Answers with one line: for each figure the value of every round,
+as JSON.
 
 - without drift: windows from 35 to 3,000 rows, to be quiet in
 - price: windows of 500 rows whose monthly charge is 20 % higher
@@ -22,15 +23,21 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from include.data.contract import conform, read
+from include.explanation.model import Explained
+from include.explanation.report import BACKGROUND_ROWS, EXPLAINED_ROWS
+from include.explanation.samples import pinned
+from include.explanation.shapley import attribute
 from include.features.build import build
-from include.monitoring import drift
+from include.monitoring import attribution, drift
 from include.monitoring.baseline import SCORE
 from include.spec import UseCase, load
 from include.training.candidates import make
@@ -73,13 +80,52 @@ def alarms(telco: Path, rows: int | None, change: str, seed: int) -> bool:
     known = customers.iloc[order[:REFERENCE]].reset_index(drop=True)
     current = CHANGES[change](customers.iloc[order[REFERENCE : REFERENCE + rows]].reset_index(drop=True), random)
     older = REFERENCE * 3 // 4
-    score = _scoring(known.head(older))
-    held_out = np.concatenate([np.full(older, np.nan), score(known.iloc[older:])])
+    champion = Champion.trained_on(known.head(older), known.iloc[older:])
+    held_out = np.concatenate([np.full(older, np.nan), champion.score(known.iloc[older:])])
     reference = known.assign(**{SCORE: held_out})
     report = drift.measure(
-        reference, current.assign(**{SCORE: score(current)}), drift.checks_of(spec), spec, spec.training.seed
+        reference, current.assign(**{SCORE: champion.score(current)}), drift.checks_of(spec), spec, spec.training.seed
     )
-    return report.outcome == "DRIFT"
+    return report.outcome == "DRIFT" or champion.goes_by_others(current)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A model, what it was compared with to explain it, and SHAP values of rows that it was not trained on."""
+
+    pipeline: Pipeline
+    background: pd.DataFrame
+    values: np.ndarray
+
+    @classmethod
+    def trained_on(cls, rows: pd.DataFrame, held_out: pd.DataFrame) -> Champion:
+        spec, inputs = _spec(), _inputs(rows)
+        pipeline = make(spec.training.candidates[KIND], spec.feature_types, {}, spec.training.seed)
+        pipeline[ESTIMATOR].fit(fit_prepare(pipeline[PREPARE], inputs), rows["label"].to_numpy())
+        background = inputs.iloc[pinned(inputs, BACKGROUND_ROWS, spec.training.seed)]
+        return cls(pipeline, background, attribute(Explained(pipeline), _few(held_out), background).values)
+
+    def score(self, rows: pd.DataFrame) -> np.ndarray:
+        return probability(self.pipeline, _inputs(rows))
+
+    def goes_by_others(self, rows: pd.DataFrame) -> bool:
+        """Whether attribution drift is seen in ``rows``."""
+        rules, seed = _spec().monitoring, _spec().training.seed
+        if len(rows) < rules.minimum_rows:
+            return False
+        model = Explained(self.pipeline)
+        now = attribute(model, _few(rows), self.background).values
+        return attribution.compare(model.names, self.values, now, rules, seed).status == "DRIFT"
+
+
+def _inputs(rows: pd.DataFrame) -> pd.DataFrame:
+    return as_categories(build(rows, _spec()))
+
+
+def _few(rows: pd.DataFrame) -> pd.DataFrame:
+    """Inputs of as many of ``rows`` as the monitor explains."""
+    inputs = _inputs(rows)
+    return inputs.iloc[pinned(inputs, EXPLAINED_ROWS, _spec().training.seed)]
 
 
 def _dearer(rows: pd.DataFrame, _: np.random.Generator) -> pd.DataFrame:
@@ -94,16 +140,6 @@ def _moved(rows: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
 
 
 CHANGES: dict[str, Window] = {"none": lambda rows, _: rows, "price": _dearer, "mix": _moved}
-
-
-def _scoring(rows: pd.DataFrame) -> Callable[[pd.DataFrame], np.ndarray]:
-    """A model that is trained on ``rows``."""
-    spec = _spec()
-    candidate = spec.training.candidates[KIND]
-    pipeline = make(candidate, spec.feature_types, {}, spec.training.seed)
-    inputs = as_categories(build(rows, spec))
-    pipeline[ESTIMATOR].fit(fit_prepare(pipeline[PREPARE], inputs), rows["label"].to_numpy())
-    return lambda asked: probability(pipeline, as_categories(build(asked, spec)))
 
 
 def speed(rows: int) -> list[tuple[float, float]]:
