@@ -76,7 +76,10 @@ def request_retrain(work: Work, record: Record) -> Record:
 def _cause(work: Work, record: Record, last: requests.Request | None) -> Cause:
     """What a drop of the actual performance asks for: a retrain that learns from the days since it began."""
     drop = record["drop"]
-    learned = f"labels of the days since {drop['since']} would be learned from, the newest days being held out"
+    learned = (
+        f"labels of the days since {drop['since']} would be learned from, the newest days being held out (fewer are "
+        "with a smaller training.split.holdout_fraction)"
+    )
     unhelped = _unhelped(work, last, [PERFORMANCE])
     return Cause("PERFORMANCE", drop["reason"], drop["known_from"], _learnable(work, record), learned, unhelped)
 
