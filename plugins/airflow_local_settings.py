@@ -1,12 +1,12 @@
-"""Loads the heavy libraries once, in the scheduler or the Celery worker, so that tasks start with them.
+"""Loads libraries and steps once, in the scheduler or the Celery worker, so that tasks start with them.
 
 Airflow imports a module of this name from the plugins folder while it initialises. LocalExecutor forks its workers
 from the scheduler, a Celery worker its pool from itself, and both fork each task from one of these, so what is imported
 here need not be imported in any task. Elsewhere (DAG processor, API server, command line) this module does nothing.
 ``MODELOPS_PRELOAD=0`` switches it off: tasks then import what they need themselves, some seconds each.
 
-Only imports: a process that has opened a Delta table, fitted a model or started a thread must not be forked. The
-project's own modules stay out, too: an edit of them is to be seen by the next task, without a restart.
+Only imports: a process that has opened a Delta table, fitted a model or started a thread must not be forked. An edit of
+the project's own modules is seen by the next task, without a restart: every fork looks whether there was one.
 """
 
 import importlib
@@ -14,6 +14,7 @@ import os
 import sys
 import time
 import warnings
+from pathlib import Path
 
 # Nothing here is a setting of Airflow's.
 __all__: list[str] = []
@@ -76,13 +77,43 @@ def _preload() -> None:
     with warnings.catch_warnings():
         # skops asks every loaded module for every NumPy function, and Airflow's old modules each answer with a warning.
         warnings.simplefilter("ignore")
-        for name in HEAVY:
+        for name in (*HEAVY, *_steps()):
             try:
                 importlib.import_module(name)
-            except ImportError as error:
-                # The task that needs it fails with this error, where it is seen; the scheduler runs without it.
+            except Exception as error:  # noqa: BLE001 - the task that needs it fails with this error, where it is seen
                 _say(f"Cannot preload {name}: {error}")
-    _say(f"Preloaded {len(HEAVY)} modules in {time.monotonic() - began:.1f} s")
+    files = {module.__file__ for name, module in list(sys.modules.items()) if _is_own(name) and module.__file__}
+    as_loaded = {path: _version(path) for path in files}
+    os.register_at_fork(after_in_child=lambda: _forget_edited(as_loaded))
+    _say(f"Preloaded {len(HEAVY)} libraries and {len(files)} modules in {time.monotonic() - began:.1f} s")
+
+
+def _steps() -> list[str]:
+    """The modules of ``include.steps``; with them comes what they import."""
+    project = Path(__file__).resolve().parents[1]
+    found = (path.relative_to(project).with_suffix("") for path in (project / "include/steps").rglob("*.py"))
+    return sorted(".".join(path.parts).removesuffix(".__init__") for path in found)
+
+
+def _forget_edited(as_loaded: dict[str, tuple[int, int] | None]) -> None:
+    """If a file is not as it was loaded, let every module of the project be imported anew: they belong together."""
+    if any(_version(path) != loaded for path, loaded in as_loaded.items()):
+        for name in [name for name in sys.modules if _is_own(name)]:
+            del sys.modules[name]
+        as_loaded.clear()
+        importlib.invalidate_caches()
+
+
+def _is_own(name: str) -> bool:
+    return name.partition(".")[0] == "include"
+
+
+def _version(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _say(message: str) -> None:
