@@ -41,7 +41,7 @@ HELD_OUT = 1400
 # In the first feature that is left out and what is derived from it.
 WITHOUT_HISTORY = frozenset({"tenure", "TotalCharges", "charge_change"})
 WITHOUT_CONTRACT = frozenset({"Contract"})
-AA_TRIALS = {11: 200, 12: 1000}
+AA_TRIALS = {11: 200, 12: 400}
 """Trials by seed."""
 AB_TRIALS = 100
 SMALL_TRAIN, SMALL_HELD_OUT = 20_000, 10_000
