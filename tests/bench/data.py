@@ -12,6 +12,7 @@ import yaml
 
 from include.data.simulator import simulate_day
 from include.settings import PROJECT
+from tests.schedules import by_hand
 
 TELCO_ROWS, MANY_ROWS = 7_043, 1_000_000
 CHURN = PROJECT / "include" / "use_cases" / "churn"
@@ -50,10 +51,11 @@ def boosting_churn(folder: Path) -> Path:
     return changed_churn(folder, alone)
 
 
-def changed_churn(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """A folder of use cases with churn in it, whose spec ``change`` has been made to."""
+def changed_churn(folder: Path, *changes: Callable[[dict[str, Any]], None]) -> Path:
+    """A folder of use cases with churn in it, whose spec ``changes`` have been made to; nothing starts by itself."""
     spec = yaml.safe_load((CHURN / "spec.yaml").read_text(encoding="utf-8"))
-    change(spec)
+    for change in (by_hand, *changes):
+        change(spec)
     copy = folder / "churn"
     copy.mkdir(parents=True)
     (copy / "spec.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")

@@ -44,12 +44,12 @@ class Part:
 
 def telco(folder: Path, say: Say) -> Values:
     """At Telco's size: the steps in a warm process, through the scheduler, and the same without preloading."""
-    source = data.telco(folder)
+    source, use_cases = data.telco(folder), data.changed_churn(folder / "use_cases")
     say(f"source: {source}")
     overhead, idle, speedup = [], [], []
     with (
-        Stack(folder / "preloaded") as preloaded,
-        Stack(folder / "plain", preload=False) as plain,
+        Stack(folder / "preloaded", use_cases=use_cases) as preloaded,
+        Stack(folder / "plain", use_cases=use_cases, preload=False) as plain,
         WarmProcess(preloaded.settings) as warm,
     ):
         for number in range(TELCO_ROUNDS + 1):

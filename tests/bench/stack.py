@@ -40,13 +40,13 @@ class Stack:
     A suspended stack takes no time from the one beside it, so that rounds of several stacks can be interleaved.
     """
 
-    def __init__(self, home: Path, *, use_cases: Path | None = None, preload: bool = True) -> None:
+    def __init__(self, home: Path, *, use_cases: Path, preload: bool = True) -> None:
         self._environment = {
             "MODELOPS_HOME": str(home),
             "MODELOPS_AIRFLOW_PORT": str(free_port()),
             "MODELOPS_MLFLOW_PORT": str(free_port()),
             "MODELOPS_API_PORT": str(free_port()),
-            "MODELOPS_USE_CASES": str(use_cases or ""),
+            "MODELOPS_USE_CASES": str(use_cases),
             "MODELOPS_PRELOAD": str(int(preload)),
         }
         self.settings = Settings.from_environment(self._environment)

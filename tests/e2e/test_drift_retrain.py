@@ -28,8 +28,10 @@ from include.stack.supervision import Supervisor
 from include.state import promotions, publications, requests, runs
 from include.state.database import connect
 from include.state.database import runs as ledger
+from tests.conftest import copy_of_churn
 from tests.faults.invariants import collected
 from tests.receivers import Hook, webhook
+from tests.schedules import by_hand
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
 
@@ -54,6 +56,8 @@ def settings(tmp_path: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("MODELOPS_MLFLOW_PORT", free_port())
     monkeypatch.setenv("MODELOPS_API_PORT", free_port())
     monkeypatch.setenv("MODELOPS_WEBHOOK_URL", hook.url)
+    copy_of_churn(tmp_path / "use_cases", by_hand)
+    monkeypatch.setenv("MODELOPS_USE_CASES", str(tmp_path / "use_cases"))
     settings = Settings.from_environment()
     prepare_home(settings)
     try:

@@ -25,6 +25,7 @@ from tests.bench.stack import free_port
 from tests.faults.home import DagRun, Home
 from tests.faults.zygote import Zygote
 from tests.receivers import Hook, webhook
+from tests.schedules import NEVER
 
 IMPATIENCE = """
 DEFAULT_ARGS |= {"retries": 1, "retry_delay": timedelta(seconds=1), "execution_timeout": timedelta(seconds=20)}
@@ -34,7 +35,6 @@ def common(spec, kind, doc):
     soon = {"dagrun_timeout": timedelta(seconds=30)} if spec.name == "endless" else {}
     return patient(spec, kind, doc) | soon
 """
-NEVER = "0 0 29 2 *"
 TODAY = datetime.now(UTC).date().isoformat()
 
 
@@ -97,9 +97,8 @@ def started(folder: Path, zygote: Zygote, use_cases: dict[str, dict[str, Any]]) 
     shutil.copytree(PROJECT / "dags", folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     with (folder / "dags" / "boundary.py").open("a") as boundary:
         boundary.write(IMPATIENCE)
-    never = {"schedules": {"ingest": NEVER, "retrain": NEVER, "monitor": NEVER}}
     for name, edits in use_cases.items():
-        Home.make(folder, 1, zygote, name, **{**never, **edits})
+        Home.make(folder, 1, zygote, name, **{"schedules": NEVER, **edits})
     environ = {
         "MODELOPS_HOME": str(folder / "home"),
         "MODELOPS_USE_CASES": str(folder / "use_cases"),

@@ -16,10 +16,11 @@ from tests.faults.home import DagRun
 from tests.faults.invariants import check
 from tests.faults.stack import TODAY, Stack, started, wait_until
 from tests.faults.zygote import Zygote
+from tests.schedules import NEVER
 
 pytestmark = [pytest.mark.e2e, pytest.mark.thorough, pytest.mark.filterwarnings("default")]
 
-EVERY_MINUTE = {"schedules": {"ingest": "0 0 29 2 *", "retrain": "* * * * *", "monitor": "0 0 29 2 *"}}
+EVERY_MINUTE = {"schedules": {**NEVER, "retrain": "* * * * *"}}
 OTHERS = ("killed", "touched", "sleepy", "endless", "crowded", "doubled")
 USE_CASES: dict[str, dict[str, Any]] = {"scheduled": EVERY_MINUTE, **{name: {} for name in OTHERS}}
 NOW = {"as_of": TODAY}

@@ -17,6 +17,7 @@ import yaml
 
 from include.data.simulator import Drift, simulate_day
 from include.settings import PROJECT
+from tests.schedules import by_hand
 
 DAYS, HISTORY_DAYS = 30, 14
 ROWS = 300
@@ -26,8 +27,6 @@ DRIFT_DAY = 8
 SEED = 7
 USE_CASE = "churn"
 OBSERVED = "snapshot_at"
-NEVER = "0 0 29 2 *"
-"""The month is played by hand; no schedule comes in between."""
 
 
 @dataclass(frozen=True)
@@ -95,4 +94,4 @@ def _change(spec: dict[str, Any], data: Path) -> None:
     spec["gate"]["fairness"] = {}
     spec["monitoring"]["rows"] = "served"
     spec["monitoring"]["performance"] = {"window_days": 3}
-    spec["schedules"] = dict.fromkeys(("ingest", "retrain", "monitor"), NEVER)
+    by_hand(spec)
