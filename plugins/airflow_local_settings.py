@@ -1,9 +1,10 @@
-"""Loads libraries and steps once, in the scheduler or the Celery worker, so that tasks start with them.
+"""Loads once what tasks import, in the scheduler or the Celery worker, and what DAG files do, in the DAG processor.
 
 Airflow imports a module of this name from the plugins folder while it initialises. LocalExecutor forks its workers
-from the scheduler, a Celery worker its pool from itself, and both fork each task from one of these, so what is imported
-here need not be imported in any task. Elsewhere (DAG processor, API server, command line) this module does nothing.
-``MODELOPS_PRELOAD=0`` switches it off: tasks then import what they need themselves, some seconds each.
+from the scheduler, a Celery worker its pool from itself, and both fork each task from one of these; the DAG processor
+forks a parser for each file. What is imported here need not be imported there. Elsewhere (API server, command line)
+this module does nothing. ``MODELOPS_PRELOAD=0`` switches it off: tasks then import what they need themselves, some
+seconds each.
 
 Only imports: a process that has opened a Delta table, fitted a model or started a thread must not be forked. An edit of
 the project's own modules is seen by the next task, without a restart: every fork looks whether there was one.
@@ -19,7 +20,7 @@ from pathlib import Path
 # Nothing here is a setting of Airflow's.
 __all__: list[str] = []
 
-HEAVY = (
+LIBRARIES = (
     "numpy",
     "pandas",
     "pyarrow.parquet",
@@ -44,7 +45,7 @@ HEAVY = (
     "evidently.presets",
     "deltalake.fs",
     "fairlearn.metrics",
-    # What these import only when they are used, and what Airflow imports in the task.
+    # What these import only when they are used.
     "jinja2.ext",
     "matplotlib.backends.backend_agg",
     "mlflow.tracing.processor.base_mlflow",
@@ -61,6 +62,8 @@ HEAVY = (
     "PIL.GifImagePlugin",
     "PIL.JpegImagePlugin",
     "PIL.PpmImagePlugin",
+)
+AIRFLOW = (
     "airflow.dag_processing.bundles.local",
     "airflow.providers.common.io.assets.file",
     "airflow.providers.standard.decorators.python",
@@ -73,21 +76,30 @@ HEAVY = (
     "airflow.sdk.execution_time.task_runner",
     "airflow.serialization.definitions.assets",
 )
+FOR_DAG_FILES = ("include.spec", "include.stack.home")
 
 
-def _forks_the_tasks() -> bool:
-    """Tell whether this process is the scheduler of a LocalExecutor, or a Celery worker."""
+def _needed() -> tuple[str, ...]:
+    """What is imported in the processes that this one forks."""
+    if os.environ.get("MODELOPS_PRELOAD", "1") == "0":
+        return ()
     is_local = "LocalExecutor" in os.environ.get("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
-    forks = is_local if sys.argv[1:2] == ["scheduler"] else sys.argv[1:3] == ["celery", "worker"]
-    return forks and os.environ.get("MODELOPS_PRELOAD", "1") != "0"
+    match sys.argv[1:3]:
+        case ["dag-processor", *_]:
+            return (*AIRFLOW, *FOR_DAG_FILES)
+        case ["scheduler", *_] if is_local:
+            return (*LIBRARIES, *AIRFLOW, *_steps())
+        case ["celery", "worker"]:
+            return (*LIBRARIES, *AIRFLOW, *_steps())
+    return ()
 
 
-def _preload() -> None:
+def _preload(names: tuple[str, ...]) -> None:
     began = time.monotonic()
     with warnings.catch_warnings():
         # skops asks every loaded module for every NumPy function, and Airflow's old modules each answer with a warning.
         warnings.simplefilter("ignore")
-        for name in (*HEAVY, *_steps()):
+        for name in names:
             try:
                 importlib.import_module(name)
             except Exception as error:  # noqa: BLE001 - the task that needs it fails with this error, where it is seen
@@ -95,14 +107,14 @@ def _preload() -> None:
     files = {module.__file__ for name, module in list(sys.modules.items()) if _is_own(name) and module.__file__}
     as_loaded = {path: _version(path) for path in files}
     os.register_at_fork(after_in_child=lambda: _forget_edited(as_loaded))
-    _say(f"Preloaded {len(HEAVY)} libraries and {len(files)} modules in {time.monotonic() - began:.1f} s")
+    _say(f"Preloaded {len(names)} modules with what they import in {time.monotonic() - began:.1f} s")
 
 
-def _steps() -> list[str]:
+def _steps() -> tuple[str, ...]:
     """The modules of ``include.steps``; with them comes what they import."""
     project = Path(__file__).resolve().parents[1]
     found = (path.relative_to(project).with_suffix("") for path in (project / "include/steps").rglob("*.py"))
-    return sorted(".".join(path.parts).removesuffix(".__init__") for path in found)
+    return tuple(sorted(".".join(path.parts).removesuffix(".__init__") for path in found))
 
 
 def _forget_edited(as_loaded: dict[str, tuple[int, int] | None]) -> None:
@@ -132,5 +144,5 @@ def _say(message: str) -> None:
 
 
 # The plugin manager imports every module of the folder, so this one a second time; nothing is left to do then.
-if _forks_the_tasks() and HEAVY[-1] not in sys.modules:
-    _preload()
+if FOR_DAG_FILES[0] not in sys.modules and (needed := _needed()):
+    _preload(needed)
