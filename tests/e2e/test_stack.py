@@ -8,6 +8,7 @@ import socket
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -100,6 +101,18 @@ def test_a_run_is_followed_to_its_end_on_preloaded_libraries(settings: Settings)
         assert api.run_state("quick", "once") == "success"
     assert ("look", "success") in changes
     assert changes[-1] == ("check", "success")
+
+
+def test_many_who_ask_at_once_are_all_answered(settings: Settings) -> None:
+    """Each writes into SQLite, and so do the tasks of the runs that they start."""
+
+    def ask(number: int) -> str:
+        with AirflowApi.of(settings) as api:
+            api.trigger("quick", f"crowd-{number}", {})
+            return api.run_state("quick", f"crowd-{number}")
+
+    with ThreadPoolExecutor(20) as callers:
+        assert set(callers.map(ask, range(20))) <= {"queued", "running", "success"}
 
 
 def test_everything_listens_on_loopback_only(settings: Settings) -> None:
