@@ -76,8 +76,8 @@ WRITES = {
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("step", WRITES)
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+@pytest.mark.parametrize("step", WRITES)
 def test_f23_f24_the_file_that_fails_is_the_one_that_is_named(step: str, error: str, writing: Loop):
     (kind, name), file = CASES[step], WRITES[step]
     run = writing.at(kind, name)
