@@ -20,6 +20,8 @@ from pathlib import Path
 # Nothing here is a setting of Airflow's.
 __all__: list[str] = []
 
+PROJECT = Path(__file__).resolve().parents[1]
+
 LIBRARIES = (
     "numpy",
     "pandas",
@@ -96,6 +98,8 @@ def _needed() -> tuple[str, ...]:
 
 def _preload(names: tuple[str, ...]) -> None:
     began = time.monotonic()
+    # Looked at before they are loaded: what is edited meanwhile counts as edited.
+    as_loaded = {path: _version(path) for path in (PROJECT / "include").rglob("*.py")}
     with warnings.catch_warnings():
         # skops asks every loaded module for every NumPy function, and Airflow's old modules each answer with a warning.
         warnings.simplefilter("ignore")
@@ -104,35 +108,28 @@ def _preload(names: tuple[str, ...]) -> None:
                 importlib.import_module(name)
             except Exception as error:  # noqa: BLE001 - the task that needs it fails with this error, where it is seen
                 _say(f"Cannot preload {name}: {error}")
-    files = {module.__file__ for name, module in list(sys.modules.items()) if _is_own(name) and module.__file__}
-    as_loaded = {path: _version(path) for path in files}
     os.register_at_fork(after_in_child=lambda: _forget_edited(as_loaded))
     _say(f"Preloaded {len(names)} modules with what they import in {time.monotonic() - began:.1f} s")
 
 
 def _steps() -> tuple[str, ...]:
     """The modules of ``include.steps``; with them comes what they import."""
-    project = Path(__file__).resolve().parents[1]
-    found = (path.relative_to(project).with_suffix("") for path in (project / "include/steps").rglob("*.py"))
+    found = (path.relative_to(PROJECT).with_suffix("") for path in (PROJECT / "include/steps").rglob("*.py"))
     return tuple(sorted(".".join(path.parts).removesuffix(".__init__") for path in found))
 
 
-def _forget_edited(as_loaded: dict[str, tuple[int, int] | None]) -> None:
+def _forget_edited(as_loaded: dict[Path, tuple[int, int] | None]) -> None:
     """If a file is not as it was loaded, let every module of the project be imported anew: they belong together."""
     if any(_version(path) != loaded for path, loaded in as_loaded.items()):
-        for name in [name for name in sys.modules if _is_own(name)]:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "include"]:
             del sys.modules[name]
         as_loaded.clear()
         importlib.invalidate_caches()
 
 
-def _is_own(name: str) -> bool:
-    return name.partition(".")[0] == "include"
-
-
-def _version(path: str) -> tuple[int, int] | None:
+def _version(path: Path) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)
+        found = path.stat()
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size

@@ -70,6 +70,14 @@ def test_an_edit_is_seen_by_the_next_task(steps: Path, edit: str, seen: str) -> 
     assert "Preloaded 3 modules with what they import" in done.stderr
 
 
+def test_an_edit_while_the_modules_are_loaded_is_seen_as_well(steps: Path) -> None:
+    """The last module to be loaded stands for a person with an editor."""
+    edit = "import pathlib; pathlib.Path(__file__).with_name('first.py').write_text('VALUE = 30')"
+    (steps / "third.py").write_text(edit)
+    done = schedule(steps, SCHEDULER, str(steps / "first.py"), "pass")
+    assert done.stdout.splitlines()[0] == "30 2 False"
+
+
 def test_a_module_that_cannot_be_imported_is_left_to_the_task_that_needs_it(steps: Path) -> None:
     (steps / "broken.py").write_text("1 / 0")
     done = schedule(steps, SCHEDULER.partition("import include")[0])

@@ -101,6 +101,10 @@ def test_a_run_is_followed_to_its_end_on_preloaded_libraries(settings: Settings)
         assert api.run_state("quick", "once") == "success"
     assert ("look", "success") in changes
     assert changes[-1] == ("check", "success")
+    for name in ("scheduler", "dag-processor"):
+        said = (settings.home / "logs" / f"{name}.log").read_text(encoding="utf-8")
+        assert "airflow_local_settings: Preloaded" in said
+        assert "Cannot preload" not in said
 
 
 def test_many_who_ask_at_once_are_all_answered(settings: Settings) -> None:
