@@ -35,6 +35,7 @@ CHECKS = {
     "beats_dummy": "ROC AUC: against knowing only the base rate",
     "order": "Same score in any order of rows and columns",
     "fresh_process": "Same score in a fresh process",
+    "compiled": "Same score by the faster way",
     "load_seconds": "Seconds to load",
     "predict_milliseconds": "Milliseconds for an answer",
     "memory_megabytes": "Megabytes of memory",

@@ -12,6 +12,7 @@ from include.__main__ import main
 from include.cli.source import register_source
 from include.cli.status import use_case_state
 from include.failpoints import VARIABLE
+from include.governance import words
 from include.governance.record import Record
 from include.registry import tracking, versions
 from include.settings import Settings
@@ -180,6 +181,7 @@ def test_the_record_says_who_why_and_on_what_and_is_where_the_ledger_says(
     assert all(one.holdout_roc_auc and one.fold_score for one in record.selection.candidates)
     assert all(check.interval for check in record.checks if check.name.endswith(("_floor", "_dummy")))
     assert shown.count('src="data:image/png;base64,') == 7
+    assert [check.name for check in record.checks if not words.check_name(check)[0].isupper()] == [], "without words"
     assert "a &lt;b&gt;first&lt;/b&gt; model" in shown
     client = tracking.connect(settings.mlflow_uri)
     files = {file.path for file in client.list_artifacts(details["mlflow_run"], "evaluation")}
