@@ -155,7 +155,7 @@ def refused(settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch:
     supervisor = Supervisor(settings)
     supervisor.stop_process("api")
     for _ in range(100):  # it finishes what is under way first
-        if (api := supervisor.process("api")) is None or not api.is_up:
+        if (api := supervisor.process("api")) is None or api.pid is None:
             break
         time.sleep(0.1)
     assert not show_prediction(settings, "churn")
