@@ -126,8 +126,26 @@ def test_columns_that_are_new_in_the_spec_make_the_file_anew(home: Home, custome
     customers.refresh()
     columns = {name: column for name, column in home.spec.columns.items() if name != "paid"}
     later = Customers(home.settings, home.spec.model_copy(update={"columns": columns}))
+    with pytest.raises(Problem, match="nothing that is published has been read yet"):
+        later.newest("a")
     later.refresh()
     assert "paid" not in later.newest("a")[0]
+
+
+def test_a_file_of_another_format_is_made_anew(
+    home: Home, customers: Customers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.publish("r1", "2026-11-20", ("a", "2026-11-18", 1.0))
+    with monkeypatch.context() as patch:
+        patch.setattr("include.serving.customers.FORMAT", 1)
+        patch.setattr("include.serving.customers.ROWS", "CREATE TABLE rows (id TEXT PRIMARY KEY, row TEXT)")
+        patch.setattr("include.serving.customers.UPSERT", "INSERT INTO rows VALUES (?1, ?2 + ?3 + ?4 + ?5)")
+        Customers(home.settings, home.spec).refresh()
+    with pytest.raises(Problem) as problem:
+        customers.newest("a")
+    assert problem.value.code == "NO_ROWS"
+    customers.refresh()
+    assert customers.newest("a")[0]["n"] == 1.0
 
 
 def test_a_damaged_file_is_made_again(home: Home, customers: Customers) -> None:
