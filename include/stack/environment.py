@@ -86,7 +86,8 @@ def _airflow(settings: Settings, kept: Mapping[str, str]) -> dict[str, str]:
     address = airflow_url(settings)
     return {
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "prompt_executor.LocalExecutor",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0",  # that executor waits
         # Idle workers are forked in advance, one for each task that may run at a time.
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder(kept)),

@@ -31,7 +31,8 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def test_another_airflow_does_not_leak_in(environment: dict[str, str], settings: Settings) -> None:
-    assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "prompt_executor.LocalExecutor"
+    assert environment["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"] == "0"
     assert environment["AIRFLOW_HOME"] == str(settings.home / "airflow")
     assert "PYTHONDONTWRITEBYTECODE" not in environment
 
