@@ -31,6 +31,7 @@ from assets import champion, retrain_request
 from boundary import Record, close_run, common, guarded, imported, open_run, step, use_cases
 from links import VerdictLink
 
+from include.settings import Settings
 from include.spec import UseCase
 
 
@@ -47,6 +48,7 @@ def select(trained: list[Record]) -> Record:
 
 
 def make(spec: UseCase) -> None:
+    side_by_side = train.override(max_active_tis_per_dagrun=Settings.from_environment().training_slots)
     schedule = AssetOrTimeSchedule(
         timetable=CronTriggerTimetable(spec.schedules.retrain, timezone="UTC"), assets=[retrain_request(spec.name)]
     )
@@ -57,7 +59,7 @@ def make(spec: UseCase) -> None:
         window = step("retrain.window.validate_window")(run)
         matrix = step("retrain.window.build_features")(window)
         training = step("retrain.training.compare_with_last_training")(matrix)
-        trained = train.partial(record=training).expand(candidate=list(spec.training.candidates))
+        trained = side_by_side.partial(record=training).expand(candidate=list(spec.training.candidates))
         challenger = select(trained)
         evaluation = step("retrain.evaluation.evaluate_challenger", task_id="evaluate")(challenger)
         explained = step("retrain.explanation.explain_challenger", task_id="explain")(evaluation)

@@ -58,6 +58,8 @@ class Settings:
     """Where the scoring API listens; in a container that is not loopback."""
     api_use_case: str = "churn"
     """Which use case the scoring API serves at its root, beside each one below its name."""
+    training_slots: int = 2
+    """How many candidates of a use case train at a time; each has one thread."""
     data_docs: bool = False
     mail: MailServer | None = None
     webhook_url: str = field(default="", repr=False)
@@ -87,6 +89,7 @@ class Settings:
             api_port=api_port,
             api_host=environ.get("MODELOPS_API_HOST") or HOST,
             api_use_case=environ.get("MODELOPS_API_USE_CASE") or "churn",
+            training_slots=_slots(environ, "MODELOPS_TRAINING_SLOTS"),
             data_docs=environ.get("MODELOPS_DATA_DOCS", "0") not in ("", "0"),
             mail=_mail(environ),
             webhook_url=_webhook(environ),
@@ -102,6 +105,13 @@ def _port(environ: Mapping[str, str], name: str, default: int) -> int:
     text = environ.get(name) or str(default)
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise SettingsError(f"{name} is {text!r}; expected a TCP port between 1 and 65535")
+    return int(text)
+
+
+def _slots(environ: Mapping[str, str], name: str) -> int:
+    text = environ.get(name) or str(len(os.sched_getaffinity(0)))
+    if not text.isdigit() or int(text) < 1:
+        raise SettingsError(f"{name} is {text!r}; expected a whole number of at least 1")
     return int(text)
 
 

@@ -71,6 +71,7 @@ def _project(settings: Settings, kept: Mapping[str, str]) -> dict[str, str]:
         # Loopback, as everything here, whatever a container is told.
         "MODELOPS_API_HOST": HOST,
         "MODELOPS_API_USE_CASE": settings.api_use_case,
+        "MODELOPS_TRAINING_SLOTS": str(settings.training_slots),
         "MLFLOW_TRACKING_URI": settings.mlflow_uri,
         # Airflow puts the DAG folder on sys.path, not its parent.
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), kept.get("PYTHONPATH", "")])),

@@ -1,6 +1,6 @@
 """The steps of the loop called in one warm process, with a task's environment: what Airflow is compared with.
 
-The candidates are trained side by side, in as many further warm processes as Airflow runs tasks at a time: what they
+The candidates are trained side by side, in as many further warm processes as Airflow trains at a time: what they
 take from each other on the cores that there are is not of Airflow's making. For each line on its input the process runs
 ingest and retrain once, in the home of its environment, and answers with one line: the seconds of each step as JSON.
 """
@@ -76,7 +76,7 @@ def _serve() -> None:
     times = _timed_steps()
     from tests.steps import loop
 
-    at_a_time = int(os.environ["AIRFLOW__CORE__PARALLELISM"])
+    at_a_time = Settings.from_environment().training_slots
     with ProcessPoolExecutor(at_a_time, get_context("spawn"), _import_training) as others:
 
         def train(compared: dict, candidates: Sequence[str]) -> list[dict]:

@@ -31,6 +31,7 @@ for dag in bag.dags.values():
         "teardowns": [t.task_id for t in dag.tasks if t.is_teardown],
         "doc": dag.doc_md, "tags": sorted(dag.tags), "owner": dag.default_args["owner"],
         "catchup": dag.catchup, "max_active_runs": dag.max_active_runs, "params": sorted(dag.params),
+        "at_a_time": {t.task_id: t.max_active_tis_per_dagrun for t in dag.tasks if t.max_active_tis_per_dagrun},
         "timeouts": [t.execution_timeout is not None for t in dag.tasks],
         "woken_by": woken_by(dag.timetable.asset_condition),
         "outlets": {t.task_id: [asset.name for asset in t.outlets] for t in dag.tasks if t.outlets},
@@ -53,6 +54,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict:
         "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "dags")]),
+        "MODELOPS_TRAINING_SLOTS": "3",
     }
     command = [sys.executable, "-c", INSPECT, json.dumps(sorted(HEAVY)), str(PROJECT / "dags")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
@@ -80,6 +82,10 @@ def test_every_dag_is_documented_bounded_and_owned(parsed, kind):
     assert all(dag["timeouts"])
     assert dag["retries"] == [2]
     assert dag["teardowns"] == ["close_run"]
+
+
+def test_so_many_candidates_train_at_a_time_as_is_set(parsed):
+    assert [dag["at_a_time"] for _, dag in sorted(parsed["dags"].items())] == [{}, {}, {"train": 3}, {}]
 
 
 SENTENCES = {

@@ -1,6 +1,8 @@
-"""What the environment may say of mail server, webhook and pages, and how what it must not say is named."""
+"""What the environment may say of training, mail server, webhook and pages, and how what it must not say is named."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 
@@ -14,6 +16,11 @@ def test_nothing_is_set_up_unless_it_is_named() -> None:
     settings = Settings.from_environment({"MODELOPS_SMTP_FROM": "a@b", "MODELOPS_SMTP_HOST": "", **LOGIN})
     assert (settings.mail, settings.webhook_url) == (None, "")
     assert settings.airflow_pages == "http://127.0.0.1:8080"
+
+
+def test_one_candidate_trains_on_each_core_unless_it_is_set() -> None:
+    assert Settings.from_environment({}).training_slots == len(os.sched_getaffinity(0))
+    assert Settings.from_environment({"MODELOPS_TRAINING_SLOTS": "3"}).training_slots == 3
 
 
 @pytest.mark.parametrize(("security", "port"), [("starttls", 587), ("tls", 465), ("none", 25)])
@@ -33,6 +40,8 @@ def test_secrets_do_not_show() -> None:
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
+        ({"MODELOPS_TRAINING_SLOTS": "0"}, "MODELOPS_TRAINING_SLOTS is '0'; expected a whole number of at least 1"),
+        ({"MODELOPS_TRAINING_SLOTS": "all"}, "MODELOPS_TRAINING_SLOTS is 'all'"),
         ({**MAIL, "MODELOPS_SMTP_SECURITY": "ssl"}, "MODELOPS_SMTP_SECURITY is 'ssl'; expected one of starttls, tls"),
         ({**MAIL, "MODELOPS_SMTP_PORT": "0"}, "MODELOPS_SMTP_PORT is '0'"),
         ({**MAIL, "MODELOPS_SMTP_FROM": ""}, "MODELOPS_SMTP_FROM is ''; expected the address"),
