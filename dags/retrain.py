@@ -26,6 +26,8 @@ hold-out, and registers and promotes it if the gate says `PASS`. A new champion 
 
 from __future__ import annotations
 
+import os
+
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, task
 from assets import champion, retrain_request
 from boundary import Record, close_run, common, guarded, imported, open_run, step, use_cases
@@ -34,10 +36,15 @@ from links import VerdictLink
 from include.settings import Settings
 from include.spec import UseCase
 
+YIELDING = 5
+"""The lower priority (a nice value) of the candidates that the run does not wait for longest."""
+
 
 @task(map_index_template="{{ candidate }}", multiple_outputs=False)
 @guarded
-def train(record: Record, candidate: str) -> Record:
+def train(record: Record, candidate: str, slowest: str) -> Record:
+    if candidate != slowest:
+        os.nice(YIELDING)
     return imported("retrain.training", "train")(record, candidate)
 
 
@@ -48,6 +55,7 @@ def select(trained: list[Record]) -> Record:
 
 
 def make(spec: UseCase) -> None:
+    candidates = list(spec.training.candidates)
     side_by_side = train.override(max_active_tis_per_dagrun=Settings.from_environment().training_slots)
     schedule = AssetOrTimeSchedule(
         timetable=CronTriggerTimetable(spec.schedules.retrain, timezone="UTC"), assets=[retrain_request(spec.name)]
@@ -59,7 +67,7 @@ def make(spec: UseCase) -> None:
         window = step("retrain.window.validate_window")(run)
         matrix = step("retrain.window.build_features")(window)
         training = step("retrain.training.compare_with_last_training")(matrix)
-        trained = side_by_side.partial(record=training).expand(candidate=list(spec.training.candidates))
+        trained = side_by_side.partial(record=training, slowest=candidates[0]).expand(candidate=candidates)
         challenger = select(trained)
         evaluation = step("retrain.evaluation.evaluate_challenger", task_id="evaluate")(challenger)
         explained = step("retrain.explanation.explain_challenger", task_id="explain")(evaluation)

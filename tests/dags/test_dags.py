@@ -15,7 +15,7 @@ from include.settings import PROJECT
 
 HEAVY = {"pandas", "numpy", "sklearn", "mlflow", "evidently", "great_expectations", "matplotlib", "deltalake"}
 INSPECT = """
-import importlib, json, sys
+import importlib, json, os, sys
 for name in ("ingest", "retrain", "monitor", "score"):
     importlib.import_module(name)
 heavy = sorted(set(sys.modules) & set(json.loads(sys.argv[1])))
@@ -43,7 +43,10 @@ for dag in bag.dags.values():
         },
         "retries": sorted({t.retries for t in dag.tasks}), "dagrun_timeout": dag.dagrun_timeout is not None,
     }
-print("RESULT" + json.dumps({"heavy": heavy, "dags": found}))
+retrain = sys.modules["retrain"]
+retrain.imported = lambda *step: lambda record, candidate: [*step, candidate, os.nice(0)]
+trained = [retrain.train.function({}, candidate, "first") for candidate in ("first", "second")]
+print("RESULT" + json.dumps({"heavy": heavy, "dags": found, "trained": trained}))
 """
 
 
@@ -82,6 +85,13 @@ def test_every_dag_is_documented_bounded_and_owned(parsed, kind):
     assert all(dag["timeouts"])
     assert dag["retries"] == [2]
     assert dag["teardowns"] == ["close_run"]
+
+
+def test_the_slowest_candidate_goes_before_the_others(parsed):
+    (*step, first, usual), (*_, second, later) = parsed["trained"]
+    assert step == ["retrain.training", "train"]
+    assert (first, second) == ("first", "second")
+    assert later > usual
 
 
 def test_so_many_candidates_train_at_a_time_as_is_set(parsed):
