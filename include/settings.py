@@ -109,10 +109,15 @@ def _port(environ: Mapping[str, str], name: str, default: int) -> int:
 
 
 def _slots(environ: Mapping[str, str], name: str) -> int:
-    text = environ.get(name) or str(len(os.sched_getaffinity(0)))
+    text = environ.get(name) or str(_cores())
     if not text.isdigit() or int(text) < 1:
         raise SettingsError(f"{name} is {text!r}; expected a whole number of at least 1")
     return int(text)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _mail(environ: Mapping[str, str]) -> MailServer | None:
