@@ -101,7 +101,7 @@ def test_telco_is_drafted_as_its_owner_described_it(settings: Settings, telco_cs
     assert [name for name, column in spec.columns.items() if column.nullable] == ["TotalCharges"]
     assert set(spec.columns) - set(spec.features.columns) == {"customerID"}
     assert [c.kind for c in spec.training.candidates.values()] == [
-        "logistic_regression", "decision_tree", "random_forest", "hist_gradient_boosting", "linear_svm", "mlp",
+        "hist_gradient_boosting", "logistic_regression", "decision_tree", "random_forest", "linear_svm", "mlp",
     ]  # fmt: skip
 
 
