@@ -58,7 +58,9 @@ def _late_in_airflow(client: httpx.Client, settings: Settings, started_at: dict[
         health = client.get(f"{airflow_url(settings)}/api/v2/monitor/health").raise_for_status().json()
     except (httpx.HTTPError, ValueError):
         return {"api-server", *COMPONENTS.values()}
-    late = set() if health["metadatabase"]["status"] == "healthy" else {"api-server"}
+    # What answers the tasks is made by the first request, in some seconds; the first task would wait for it.
+    serves_tasks = _answers(client, f"{airflow_url(settings)}/execution/health")
+    late = set() if serves_tasks and health["metadatabase"]["status"] == "healthy" else {"api-server"}
     for component, process in COMPONENTS.items():
         beat = health[component].get(f"latest_{component}_heartbeat")
         # A component that was killed counts as healthy for half a minute more: only a beat of this process counts.
