@@ -75,8 +75,9 @@ class AirflowApi:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                self.call("GET", f"/api/v2/dags/{dag_id}")
-                return
+                # A machine that slept finds its DAGs stale for some seconds: Airflow starts no run of such a DAG.
+                if not self.call("GET", f"/api/v2/dags/{dag_id}")["is_stale"]:
+                    return
             except AirflowApiError as error:
                 if error.status != httpx.codes.NOT_FOUND:
                     raise

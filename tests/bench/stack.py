@@ -81,6 +81,8 @@ class Stack:
         try:
             time.sleep(SETTLE_SECONDS)
             with AirflowApi.of(self.settings) as api:
+                for kind in EXPECTED:
+                    api.wait_for_dag(f"churn_{kind}")
                 yield api
         finally:
             self._signal(psutil.Process.suspend)

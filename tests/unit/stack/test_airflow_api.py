@@ -125,6 +125,16 @@ def test_a_dag_file_with_an_error_ends_the_waiting(airflow: FakeAirflow, api: Ai
         api.wait_for_dag("churn_ingest")
 
 
+def test_a_dag_that_is_stale_is_waited_for(
+    airflow: FakeAirflow, api: AirflowApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.stack.airflow_api.POLL_SECONDS", 0)
+    airflow.answers[f"GET {DAG}"] = [(404, {"detail": "no"}), (200, {"is_stale": True}), (200, {"is_stale": False})]
+    airflow.answers["GET /api/v2/importErrors"] = [(200, {"import_errors": []})]
+    api.wait_for_dag("churn_ingest")
+    assert [call for call, _, _ in airflow.seen].count(f"GET {DAG}") == 3
+
+
 def test_following_tells_each_change_once(
     airflow: FakeAirflow, api: AirflowApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
