@@ -2,8 +2,9 @@
 ### From a window of data to a champion
 
 Runs daily, by hand, or when a retrain request waits. Validates the training window, builds features, trains one
-candidate per mapped task, selects a challenger by its folds, explains it, judges it beside the champion on the same
-hold-out, and registers and promotes it if the gate says `PASS`. A new champion wakes `<use case>_score`.
+candidate per mapped task (as many at a time as there are cores), selects a challenger by its folds, explains it,
+judges it beside the champion on the same hold-out, and registers and promotes it if the gate says `PASS`. A new
+champion wakes `<use case>_score`.
 
 | What you see | What it means | What to do |
 | --- | --- | --- |

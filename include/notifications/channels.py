@@ -84,7 +84,7 @@ class Email:
                 session.starttls(context=ssl.create_default_context())
             if server.user:
                 session.login(server.user, server.password)
-        except BaseException:
+        except BaseException:  # nobody else has the session, to close it
             session.close()
             raise
         return session

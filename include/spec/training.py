@@ -57,6 +57,7 @@ class Training(Frozen):
     seed: int = Field(0, ge=0)
     selection_metric: Literal["roc_auc", "average_precision", "log_loss", "brier"] = "roc_auc"
     candidates: dict[Name, Candidate] = Field(min_length=1)
+    """By name, the slowest first: it has the processor before the others, which train beside it."""
 
 
 class Decision(Frozen):
