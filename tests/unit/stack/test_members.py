@@ -11,7 +11,7 @@ import pytest
 
 from include.settings import Settings
 from include.stack.home import stack_id
-from include.stack.members import end, members
+from include.stack.members import end, is_alive, members
 
 # Starts a child with an empty environment in a session of its own, ignores requests to end, and says when it is set.
 STUBBORN = """
@@ -45,7 +45,7 @@ def test_all_of_a_stack_end_even_those_that_would_not(
         assert {p.pid for p in members(settings)} == {parent.pid, child.pid}
         assert end(settings) == set()
         assert members(settings) == set()
-        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+        assert not is_alive(child)
 
 
 def test_the_caller_is_never_a_member(settings: Settings, tmp_path: Path) -> None:
