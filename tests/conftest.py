@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import yaml
 
 from include.settings import PROJECT, Settings
 from include.spec import UseCase, load
+from tests.ports import free_port
 from tests.postgres import database, server
 from tests.serving_api import telco_champion  # noqa: F401 - a fixture of all tests that serve
 
@@ -114,9 +114,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
 @contextmanager
 def run_mlflow(folder: Path) -> Iterator[MlflowServer]:
     """An MLflow server of its own, with all that it keeps in ``folder``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        server = MlflowServer(probe.getsockname()[1], folder / "artifacts")
+    server = MlflowServer(free_port(), folder / "artifacts")
     command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={server.port}", "--workers=1"]
     stores = [f"--backend-store-uri=sqlite:///{folder}/mlflow.db", f"--artifacts-destination={server.artifacts}"]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.ports import free_port
 
 PASSWORD = "canary-5f1c"  # not a word that stands in any message by chance
 
@@ -34,9 +35,7 @@ def server() -> Iterator[str]:
     programs = binaries()
     # The server refuses to run as root, and root's temporary folders are closed to others.
     user = "nobody" if os.geteuid() == 0 else None
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
         folder = Path(name)
         (folder / "password").write_text(PASSWORD)

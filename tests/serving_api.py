@@ -24,6 +24,7 @@ import pytest
 import yaml
 
 from include.settings import PROJECT, Settings
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.conftest import MlflowServer
@@ -248,9 +249,7 @@ def api(served: Served, *, path: str = "/ready", poll_seconds: float = 0.3) -> I
 @contextmanager
 def api_process(served: Served, *, ready: bool = True, **environ: str) -> Iterator[Api]:
     """``python -m include.serving``, killed at the end if it still runs; with ``ready`` once it has a model."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     own = {"MODELOPS_API_PORT": str(port), "MODELOPS_API_USE_CASE": served.use_case, "PYTHONPATH": str(PROJECT)}
     command = [sys.executable, "-m", "include.serving"]
     log = served.settings.home / f"api-{port}.log"

@@ -14,7 +14,7 @@ from include.settings import PROJECT
 from include.stack.environment import FOREIGN
 from tests.bench import data
 from tests.bench.figures import Values
-from tests.bench.stack import free_port
+from tests.ports import own_ports
 
 
 def fresh_machine(folder: Path, say: Callable[[str], None]) -> Values:
@@ -25,9 +25,7 @@ def fresh_machine(folder: Path, say: Callable[[str], None]) -> Values:
         "PIP_NO_CACHE_DIR": "1",
         "UV_CACHE_DIR": str(folder / "cache"),
         "MODELOPS_HOME": str(folder / "fresh"),
-        "MODELOPS_AIRFLOW_PORT": str(free_port()),
-        "MODELOPS_MLFLOW_PORT": str(free_port()),
-        "MODELOPS_API_PORT": str(free_port()),
+        **own_ports(),
     }
     _seconds(["git", "clone", "--quiet", str(PROJECT), str(clone)], PROJECT, environment)
     make = ["make", "--no-print-directory", f"PYTHON={sys._base_executable}"]  # type: ignore[attr-defined]

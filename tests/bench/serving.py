@@ -36,7 +36,7 @@ from include.training.search import fit
 from tests.bench import data
 from tests.bench.figures import Values
 from tests.bench.load import Found, Load, put
-from tests.bench.stack import free_port
+from tests.ports import free_port, own_ports
 
 ROUNDS = 5
 ALONE_SECONDS, TOGETHER_SECONDS, MLFLOW_SECONDS = 4.0, 6.0, 12.0
@@ -128,9 +128,8 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 @contextmanager
 def _api(home: Path, model: Model) -> Iterator[tuple[int, str]]:
     """The scoring API with the model as champion in an MLflow of its own; its port and a key."""
-    ports = {name: str(free_port()) for name in ("MODELOPS_MLFLOW_PORT", "MODELOPS_API_PORT")}
-    folders = {"MODELOPS_USE_CASES": str(model.spec.folder.parent)}
-    settings = Settings.from_environment({"MODELOPS_HOME": str(home), **folders, **ports})
+    folders = {"MODELOPS_HOME": str(home), "MODELOPS_USE_CASES": str(model.spec.folder.parent)}
+    settings = Settings.from_environment({**folders, **own_ports()})
     prepare_home(settings)
     (home / "mlflow").mkdir()
     environment = process_environment(settings)

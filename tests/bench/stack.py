@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
-from unittest.mock import patch
 
 import psutil
 
 from include.cli.source import register_source
 from include.registry import tracking
-from include.settings import Settings
 from include.stack.airflow_api import AirflowApi
-from include.stack.home import prepare_home
-from include.stack.members import describe, members
-from include.stack.processes import start, stop
+from include.stack.processes import start
 from include.stack.supervision import Supervisor
 from include.state import runs
 from include.state.database import connect
+from tests.home import own_home
 from tests.steps.loop import FIRST
 
 SUSPENDED = ("scheduler", "api-server", "dag-processor", "triggerer", "api")
@@ -41,38 +36,26 @@ class Stack:
     """
 
     def __init__(self, home: Path, *, use_cases: Path, preload: bool = True) -> None:
-        self._environment = {
-            "MODELOPS_HOME": str(home),
-            "MODELOPS_AIRFLOW_PORT": str(free_port()),
-            "MODELOPS_MLFLOW_PORT": str(free_port()),
-            "MODELOPS_API_PORT": str(free_port()),
-            "MODELOPS_USE_CASES": str(use_cases),
-            "MODELOPS_PRELOAD": str(int(preload)),
-        }
-        self.settings = Settings.from_environment(self._environment)
+        self._home = home
+        self._environment = {"MODELOPS_USE_CASES": str(use_cases), "MODELOPS_PRELOAD": str(int(preload))}
 
     def __enter__(self) -> Self:
-        prepare_home(self.settings)
-        try:
-            with patch.dict(os.environ, self._environment):
-                start(self.settings, say=lambda _: None)
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, self._home)
+            self.settings = undo.enter_context(own_home(self._home, **self._environment))
+            undo.callback(self._signal, psutil.Process.resume)
+            start(self.settings, say=lambda _: None)
             with AirflowApi.of(self.settings) as api:
                 for kind in EXPECTED:
                     api.wait_for_dag(f"churn_{kind}")
                 api.wait_for_dag("churn_score")
                 api.pause("churn_score")  # what the loop wakes is no part of it
             self._signal(psutil.Process.suspend)
-        except BaseException:
-            self.__exit__()
-            raise
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._signal(psutil.Process.resume)
-        stop(self.settings, say=lambda _: None)
-        if left := members(self.settings):
-            raise RuntimeError(f"processes of {self.settings.home} are left:\n{describe(left)}")
-        shutil.rmtree(self.settings.home)
+        self._undo.close()
 
     @contextmanager
     def awake(self) -> Iterator[AirflowApi]:
@@ -132,10 +115,3 @@ class Stack:
             for member in (process, *process.children(recursive=True)):
                 with suppress(psutil.NoSuchProcess):  # a task or a parser that has just ended
                     act(member)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

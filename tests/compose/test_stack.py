@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from include.settings import PROJECT
 from include.stack.airflow_api import AirflowApi
 from include.stack.environment import read_env_file
+from tests.ports import own_ports
 
 pytestmark = pytest.mark.compose
 
@@ -84,7 +84,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, telco_csv: Path) -> Iterator
         pytest.skip("no container engine answers")
     folder = tmp_path_factory.mktemp("compose")
     env_file = folder / ".env"
-    ports = "".join(f"MODELOPS_{service}_PORT={free_port()}\n" for service in SERVICES)
+    ports = "".join(f"{name}={port}\n" for name, port in own_ports().items())
     env_file.write_text(f"{ports}MODELOPS_SOURCES={telco_csv.parent}\n")
     subprocess.run(["make", "-s", "-f", PROJECT / "Makefile", "secrets"], cwd=folder, check=True)
     stack = Stack(env_file)
@@ -173,10 +173,3 @@ def test_the_state_outlives_the_containers(stack: Stack) -> None:
     stack.compose("down")
     stack.compose("up", "--detach", "--wait", "--wait-timeout", "900")
     assert stack.status()["champion"] == champion
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,8 +19,7 @@ from include.cli.status import use_case_state
 from include.settings import Settings
 from include.stack import scoring_api
 from include.stack.airflow_api import AirflowApi
-from include.stack.home import prepare_home
-from include.stack.processes import start, stop
+from include.stack.processes import start
 from include.stack.scoring_api import ScoringApi
 from include.stack.secrets import local_key
 from include.stack.supervision import Supervisor
@@ -30,16 +28,11 @@ from include.state.database import connect
 from include.state.database import runs as ledger
 from tests.conftest import copy_of_churn
 from tests.faults.invariants import collected
+from tests.home import own_home
 from tests.receivers import Hook, webhook
 from tests.schedules import by_hand
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -49,21 +42,11 @@ def hook() -> Iterator[Hook]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    monkeypatch.delenv("MODELOPS_DAGS_FOLDER", raising=False)
-    monkeypatch.setenv("MODELOPS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MODELOPS_AIRFLOW_PORT", free_port())
-    monkeypatch.setenv("MODELOPS_MLFLOW_PORT", free_port())
-    monkeypatch.setenv("MODELOPS_API_PORT", free_port())
-    monkeypatch.setenv("MODELOPS_WEBHOOK_URL", hook.url)
-    copy_of_churn(tmp_path / "use_cases", by_hand)
-    monkeypatch.setenv("MODELOPS_USE_CASES", str(tmp_path / "use_cases"))
-    settings = Settings.from_environment()
-    prepare_home(settings)
-    try:
+def settings(tmp_path: Path, hook: Hook) -> Iterator[Settings]:
+    use_cases = tmp_path / "use_cases"
+    copy_of_churn(use_cases, by_hand)
+    with own_home(tmp_path / "home", MODELOPS_USE_CASES=str(use_cases), MODELOPS_WEBHOOK_URL=hook.url) as settings:
         yield settings
-    finally:
-        stop(settings)
 
 
 def test_the_champion_answers_and_covariate_drift_is_answered_by_a_retrain(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import textwrap
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from include.stack.scoring_api import ScoringApi
 from tests.bench import data
 from tests.bench.serving import Model, promote, train
 from tests.e2e.traffic import Traffic
+from tests.home import own_home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
 
@@ -75,21 +75,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     dags = folder / "dags"
     dags.mkdir()
     (dags / "dags.py").write_text(textwrap.dedent(DAGS))
-    environ = {
-        "MODELOPS_HOME": str(folder / "home"),
-        "MODELOPS_DAGS_FOLDER": str(dags),
-        "MODELOPS_AIRFLOW_PORT": str(free_port()),
-        "MODELOPS_MLFLOW_PORT": str(free_port()),
-        "MODELOPS_API_PORT": str(free_port()),
-    }
-    settings = Settings.from_environment(environ)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODELOPS_DAGS_FOLDER", str(dags))
-        try:
-            start(settings)
-            yield settings
-        finally:
-            stop(settings)
+    with own_home(folder / "home", MODELOPS_DAGS_FOLDER=str(dags)) as settings:
+        start(settings)
+        yield settings
 
 
 def test_a_run_is_followed_to_its_end_on_preloaded_libraries(settings: Settings) -> None:
@@ -234,13 +222,6 @@ def wait_for_answer(settings: Settings) -> None:
         while (answering := api.answering()).version is None:
             assert time.monotonic() < deadline, answering.why
             time.sleep(0.1)
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_the_home_holds_all_state(settings: Settings) -> None:

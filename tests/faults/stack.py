@@ -16,14 +16,13 @@ from unittest.mock import patch
 from include.failpoints import VARIABLE
 from include.settings import PROJECT, Settings
 from include.stack.airflow_api import AirflowApi
-from include.stack.home import prepare_home
-from include.stack.processes import start, stop
+from include.stack.processes import start
 from include.state import runs
 from include.state.database import connect
 from include.state.runs import LedgerRow
-from tests.bench.stack import free_port
 from tests.faults.home import DagRun, Home
 from tests.faults.zygote import Zygote
+from tests.home import own_home
 from tests.receivers import Hook, webhook
 from tests.schedules import NEVER
 
@@ -99,30 +98,16 @@ def started(folder: Path, zygote: Zygote, use_cases: dict[str, dict[str, Any]]) 
         boundary.write(IMPATIENCE)
     for name, edits in use_cases.items():
         Home.make(folder, 1, zygote, name, **{"schedules": NEVER, **edits})
-    environ = {
-        "MODELOPS_HOME": str(folder / "home"),
-        "MODELOPS_USE_CASES": str(folder / "use_cases"),
-        "MODELOPS_DAGS_FOLDER": str(folder / "dags"),
-        "MODELOPS_AIRFLOW_PORT": str(free_port()),
-        "MODELOPS_MLFLOW_PORT": str(free_port()),
-        "MODELOPS_API_PORT": str(free_port()),
-        VARIABLE: f"@{folder / 'armed'}",
-    }
-    with webhook() as hook:
-        environ |= {"MODELOPS_WEBHOOK_URL": hook.url}
-        settings = Settings.from_environment(environ)
+    own = {"MODELOPS_USE_CASES": str(folder / "use_cases"), "MODELOPS_DAGS_FOLDER": str(folder / "dags")}
+    with webhook() as hook, own_home(folder / "home", **own, MODELOPS_WEBHOOK_URL=hook.url) as settings:
         stack = Stack(settings, zygote, folder / "armed", hook)
         stack.arm()
-        prepare_home(settings)
         for name in use_cases:
             assert DagRun(stack.home(name), "ingest", "i1", {"as_of": TODAY}).finish() == "PUBLISHED"
-        try:
-            with patch.dict(os.environ, environ):
-                start(settings)
-            with AirflowApi.of(settings) as api:
-                for name in use_cases:  # what a retrain wakes would still run when its invariants are checked
-                    api.wait_for_dag(f"{name}_score")
-                    api.pause(f"{name}_score")
-            yield stack
-        finally:
-            stop(settings)
+        with patch.dict(os.environ, {VARIABLE: f"@{stack.armed}"}):
+            start(settings)
+        with AirflowApi.of(settings) as api:
+            for name in use_cases:  # what a retrain wakes would still run when its invariants are checked
+                api.wait_for_dag(f"{name}_score")
+                api.pause(f"{name}_score")
+        yield stack

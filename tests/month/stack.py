@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from unittest.mock import patch
 
 from include.settings import Settings
-from include.stack.home import prepare_home
-from include.stack.processes import start, stop
-from tests.bench.stack import free_port
+from include.stack.processes import start
+from tests.home import own_home
 from tests.month.world import World
 
 
 @contextmanager
 def started(home: Path, world: World) -> Iterator[Settings]:
-    ports = ("MODELOPS_AIRFLOW_PORT", "MODELOPS_MLFLOW_PORT", "MODELOPS_API_PORT")
-    environ = {"MODELOPS_HOME": str(home), "MODELOPS_USE_CASES": str(world.use_cases)}
-    environ |= {name: str(free_port()) for name in ports}
-    settings = Settings.from_environment(environ)
-    prepare_home(settings)
-    try:
-        with patch.dict(os.environ, environ):
-            start(settings)
+    with own_home(home, MODELOPS_USE_CASES=str(world.use_cases)) as settings:
+        start(settings)
         yield settings
-    finally:
-        stop(settings)

@@ -19,7 +19,8 @@ from include.registry import tracking, versions
 from include.settings import Settings
 from include.steps.notify import tell
 from tests.conftest import MlflowServer
-from tests.receivers import HOST, Hook, Mailbox, free_port, mail_server, webhook
+from tests.ports import free_port
+from tests.receivers import HOST, Hook, Mailbox, mail_server, webhook
 from tests.steps.loop import FIRST, ingest, monitor, retrain
 
 pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other

@@ -14,7 +14,8 @@ from include.notifications import channels
 from include.notifications.channels import Email, Log, Undelivered, Webhook
 from include.settings import MailServer, Settings
 from include.spec import Notifications, UseCase
-from tests.receivers import HOST, PASSWORD, USER, Hook, Mailbox, certificate, free_port, mail_server
+from tests.ports import free_port
+from tests.receivers import HOST, PASSWORD, USER, Hook, Mailbox, certificate, mail_server
 from tests.unit.notifications.conftest import HOSTILE, notice
 
 TO = ("ada@example.com", "bob@example.com")
