@@ -1,66 +1,48 @@
-"""The newest published row of each id, to be looked up in microseconds: the online side of the published tables.
-
-A SQLite file below the home holds them; it is made of the tables, and may be removed. A publication that is new is read
-in small pieces, beside the event loop, and becomes visible in one act; after the first time only what is new is read.
-"""
+"""The newest published row of each id, to be looked up in microseconds: the online side of the published tables."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sqlite3
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from include.data import tables
-from include.data.window import AS_OF, OBSERVED
+from include.serving import newest_rows
+from include.serving.newest_rows import NewestRows
 from include.serving.problems import Problem
-from include.settings import Settings
+from include.settings import PROJECT, Settings
 from include.spec import UseCase
-from include.state import publications
-from include.state.database import connect
-from include.state.publications import Publication
 
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 5.0
-PIECE_ROWS = 1000
-CACHE_KIB = 64 * 1024
-"""Rows arrive in the order of days, not of ids, so that each changes another page of the file."""
-
-TABLE, FILE = "customers", "customers.db"
+AGAIN_SECONDS = 30.0
+"""Until a reading that failed is tried again: a process takes a second of processor to start."""
+FILE = "customers.db"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-FOR_EVER = "9999-12-31"
-FORMAT = 2
-"""Of the rows in the file: microseconds since 1970 (UTC), and a JSON list of values in the order of the columns."""
-
-STATE = "CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), run_id TEXT, columns TEXT)"
-ROWS = "CREATE TABLE rows (id TEXT PRIMARY KEY, observed_at INTEGER, as_of TEXT, run_id TEXT, row TEXT)"
-# The newest observation counts, and of two of the same moment the one that was published later.
-UPSERT = """
-INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
-  observed_at = excluded.observed_at, as_of = excluded.as_of, run_id = excluded.run_id, row = excluded.row
-WHERE (excluded.observed_at, excluded.as_of, excluded.run_id) >= (rows.observed_at, rows.as_of, rows.run_id)
-"""
-
-ENCODER = json.JSONEncoder(separators=(",", ":"))
 FIND = "SELECT row, observed_at FROM state LEFT JOIN rows ON id = ? WHERE columns = ?"
+
+
+class ReadingFailed(Exception):
+    """The process that reads what is published did not come to its end."""
 
 
 class Customers:
     """``refresh`` is called from one thread, ``newest`` from the event loop."""
 
     def __init__(self, settings: Settings, spec: UseCase) -> None:
-        self._settings, self._spec = settings, spec
+        self._spec = spec
         self._path = settings.home / "serving" / spec.name / FILE
-        self._columns = json.dumps([FORMAT, *spec.columns])
+        self._rows = NewestRows(
+            str(self._path), settings.state_url, settings.lake_uri, spec.name, spec.id, tuple(spec.columns)
+        )
         self._reader: sqlite3.Connection | None = None
+        self._reading: subprocess.Popen[str] | None = None
+        self._failure, self._again_at = "", 0.0
 
     def newest(self, key: str) -> tuple[dict[str, Any], datetime]:
         """The newest row of the id in the spec's columns, and when it was observed (UTC).
@@ -76,82 +58,53 @@ class Customers:
         values = dict(zip(self._spec.columns, json.loads(row), strict=True))
         return values, EPOCH + timedelta(microseconds=observed)
 
+    def refresh(self) -> None:
+        """Let what is published and not read yet be read, and wait for that.
+
+        Raises what the databases raise, and ``ReadingFailed`` with the reason, also until it is tried again.
+        """
+        if not self._rows.is_behind():
+            return
+        if not self._failure or time.monotonic() >= self._again_at:
+            self._failure = self._read()
+            self._again_at = time.monotonic() + AGAIN_SECONDS
+        if self._failure:
+            raise ReadingFailed(self._failure)
+
+    def _read(self) -> str:
+        """Read in a process of its own; returns why that failed, or nothing."""
+        with subprocess.Popen(
+            [sys.executable, "-m", newest_rows.__name__],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as self._reading:
+            said, complaint = self._reading.communicate(newest_rows.question(self._rows))
+        if self._reading.returncode:
+            reason = (complaint.strip().splitlines() or ["no reason given"])[-1]
+            return f"the process that writes {self._path} ended with {self._reading.returncode}: {reason}"
+        log.info("%s", said.strip())
+        return ""
+
     def close(self) -> None:
+        """A reading that has not ended is given up: nothing of it is visible."""
+        if self._reading is not None and self._reading.poll() is None:
+            self._reading.terminate()
         if self._reader is not None:
             self._reader.close()
-
-    def refresh(self) -> None:
-        """Read what was published since the last time. Raises what the databases and the table's store raise."""
-        engine = connect(self._settings.state_url)
-        past = publications.history(engine, self._spec.name, "data", FOR_EVER)
-        if not past or TABLE not in past[-1].versions:
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with closing(sqlite3.connect(self._path, isolation_level=None)) as writer:
-                self._bring_up_to(past, writer)
-        except sqlite3.DatabaseError as error:
-            if type(error) is sqlite3.DatabaseError:  # the file is damaged, and can be made again
-                for path in self._path.parent.glob(f"{FILE}*"):
-                    path.unlink()
-            raise
 
     def _find(self, key: str) -> tuple[str | None, int] | None:
         try:
             if self._reader is None:
                 self._reader = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
-            found: tuple[str | None, int] | None = self._reader.execute(FIND, (key, self._columns)).fetchone()
+            found: tuple[str | None, int] | None = self._reader.execute(FIND, (key, self._rows.content)).fetchone()
         except sqlite3.Error as error:
-            self.close()
+            if self._reader is not None:
+                self._reader.close()
             self._reader = None
             if not self._path.exists():
                 return None
             raise Problem("NO_ROWS", f"{self._path}: {error}", headers={"Retry-After": "5"}) from error
         return found
-
-    def _bring_up_to(self, past: Sequence[Publication], writer: sqlite3.Connection) -> None:
-        """Read the last of the publications ``past``, or what is new in it."""
-        runs, version = [one.run_id for one in past], past[-1].versions[TABLE]
-        writer.execute("PRAGMA journal_mode=WAL")
-        writer.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-        writer.execute(STATE)
-        state = writer.execute("SELECT run_id, columns FROM state").fetchone()
-        if state == (runs[-1], self._columns):
-            return
-        began, count = time.monotonic(), 0
-        goes_on = state is not None and state[0] in runs and state[1] == self._columns
-        new = runs[runs.index(state[0]) + 1 :] if goes_on else None
-        writer.execute("BEGIN IMMEDIATE")
-        if new is None:
-            writer.execute("DROP TABLE IF EXISTS rows")
-            writer.execute(ROWS)
-        for batch in self._batches(version, new):
-            writer.executemany(UPSERT, self._entries(batch))
-            count += batch.num_rows
-        writer.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (runs[-1], self._columns))
-        writer.execute("COMMIT")
-        log.info("%s: %d row(s) of %s@%d in %.1f s", self._path, count, TABLE, version, time.monotonic() - began)
-
-    def _batches(self, version: int, runs: list[str] | None) -> Iterator[pa.RecordBatch]:
-        """Rows that these runs published, or all; as long as one piece takes, the time is left to others."""
-        uri = tables.table_uri(self._settings.lake_uri, self._spec.name, TABLE)
-        names = [*self._spec.columns, OBSERVED, AS_OF, "run_id"]
-        filters = None if runs is None else [("run_id", "in", runs)]
-        for batch in tables.batches(uri, version, columns=names, filters=filters, rows=PIECE_ROWS):
-            began = time.monotonic()
-            yield batch
-            time.sleep(time.monotonic() - began)
-
-    def _entries(self, batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
-        """The rows as the file holds them."""
-        observed = batch[OBSERVED].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-        texts = map(ENCODER.encode, zip(*(_values(batch[name]) for name in self._spec.columns), strict=True))
-        others = (column.to_pylist() for column in (batch[self._spec.id], observed, batch[AS_OF], batch["run_id"]))
-        return zip(*others, texts, strict=True)
-
-
-def _values(column: pa.Array) -> list[Any]:
-    """As JSON has them, where nothing is not a number."""
-    if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), None, column)
-    return column.to_pylist()

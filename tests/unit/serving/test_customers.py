@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from include.data import tables
-from include.serving.customers import FILE, Customers
+from include.serving import newest_rows
+from include.serving.customers import FILE, Customers, ReadingFailed
+from include.serving.newest_rows import YIELDING
 from include.serving.problems import Problem
 from include.settings import Settings
+from include.stack.members import is_alive
 from include.state import publications
 from include.state.database import connect
 from include.state.publications import Publication
@@ -59,9 +65,17 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
+class Here(Customers):
+    """Reads in this process, where a test sees what is read."""
+
+    def _read(self) -> str:
+        self._rows.refresh()
+        return ""
+
+
 @pytest.fixture
 def customers(home: Home) -> Customers:
-    return Customers(home.settings, home.spec)
+    return Here(home.settings, home.spec)
 
 
 def test_the_newest_observation_is_found_and_of_one_moment_the_one_published_last(
@@ -125,7 +139,7 @@ def test_columns_that_are_new_in_the_spec_make_the_file_anew(home: Home, custome
     home.publish("r1", "2026-11-20", ("a", "2026-11-18", 1.0))
     customers.refresh()
     columns = {name: column for name, column in home.spec.columns.items() if name != "paid"}
-    later = Customers(home.settings, home.spec.model_copy(update={"columns": columns}))
+    later = Here(home.settings, home.spec.model_copy(update={"columns": columns}))
     with pytest.raises(Problem, match="nothing that is published has been read yet"):
         later.newest("a")
     later.refresh()
@@ -137,10 +151,10 @@ def test_a_file_of_another_format_is_made_anew(
 ) -> None:
     home.publish("r1", "2026-11-20", ("a", "2026-11-18", 1.0))
     with monkeypatch.context() as patch:
-        patch.setattr("include.serving.customers.FORMAT", 1)
-        patch.setattr("include.serving.customers.ROWS", "CREATE TABLE rows (id TEXT PRIMARY KEY, row TEXT)")
-        patch.setattr("include.serving.customers.UPSERT", "INSERT INTO rows VALUES (?1, ?2 + ?3 + ?4 + ?5)")
-        Customers(home.settings, home.spec).refresh()
+        patch.setattr("include.serving.newest_rows.FORMAT", 1)
+        patch.setattr("include.serving.newest_rows.ROWS", "CREATE TABLE rows (id TEXT PRIMARY KEY, row TEXT)")
+        patch.setattr("include.serving.newest_rows.UPSERT", "INSERT INTO rows VALUES (?1, ?2 + ?3 + ?4 + ?5)")
+        Here(home.settings, home.spec).refresh()
     with pytest.raises(Problem) as problem:
         customers.newest("a")
     assert problem.value.code == "NO_ROWS"
@@ -155,13 +169,64 @@ def test_a_damaged_file_is_made_again(home: Home, customers: Customers) -> None:
     for one in path.parent.iterdir():
         one.unlink()
     path.write_bytes(b"no database" * 1000)
-    fresh = Customers(home.settings, home.spec)
+    fresh = Here(home.settings, home.spec)
     with pytest.raises(Problem, match="not a database"):
         fresh.newest("a")
-    with pytest.raises(Exception, match="not a database"):
-        fresh.refresh()
     fresh.refresh()
     assert fresh.newest("a")[0]["n"] == 1.0
+
+
+def test_it_is_read_by_a_process_that_yields_to_others(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    home.publish("r1", "2026-11-20", *((str(number), "2026-11-18", 1.0) for number in range(20_000)))
+    customers, niceness = Customers(home.settings, home.spec), set[int]()
+    with caplog.at_level("INFO"), ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(customers.refresh)
+        while not reading.done():
+            with suppress(psutil.NoSuchProcess):
+                niceness |= {process.nice() for process in readers()}
+            time.sleep(0.01)
+        reading.result()
+    assert YIELDING in niceness
+    assert "20,000 row(s)" in caplog.text
+    assert customers.newest("19999")[0]["n"] == 1.0
+
+
+def test_a_reading_that_fails_says_why_and_is_tried_again_after_a_while(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.serving.customers.AGAIN_SECONDS", 1.0)
+    home.publish("r1", "2026-11-20", ("a", "2026-11-18", 1.0))
+    customers, table = Customers(home.settings, home.spec), Path(home.uri)
+    away = table.rename(table.with_name("away"))
+    why = r"customers\.db ended with 1: TableNotFoundError: .*does not exist"
+    with pytest.raises(ReadingFailed, match=why):
+        customers.refresh()
+    away.rename(table)
+    with pytest.raises(ReadingFailed, match=why):
+        customers.refresh()
+    time.sleep(1)
+    customers.refresh()
+    assert customers.newest("a")[0]["n"] == 1.0
+
+
+def test_a_reading_is_given_up_when_the_api_ends(home: Home) -> None:
+    home.publish("r1", "2026-11-20", *((str(number), "2026-11-18", 1.0) for number in range(100_000)))
+    customers = Customers(home.settings, home.spec)
+    with ThreadPoolExecutor(1) as thread:
+        reading = thread.submit(customers.refresh)
+        while customers._reading is None:
+            time.sleep(0.01)
+        found = readers()
+        customers.close()
+        with pytest.raises(ReadingFailed, match="ended with -15"):
+            reading.result(10)
+    assert found
+    assert not any(map(is_alive, found))
+
+
+def readers() -> list[psutil.Process]:
+    """The processes that read what is published, of this one."""
+    return [child for child in psutil.Process().children() if newest_rows.__name__ in child.cmdline()]
 
 
 def test_a_reader_sees_a_publication_whole_or_not_at_all(home: Home, customers: Customers) -> None:
