@@ -31,7 +31,7 @@ _CELLS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where a figure of one model may lie: the 95 % interval by percentiles."""
+    """Where a figure of one model may lie: its 95 % interval."""
 
     low: float
     high: float
@@ -69,15 +69,22 @@ class Resamples:
 
     draws: Mapping[str, Mapping[str, np.ndarray]]
 
-    def interval(self, model: str, metric: str) -> Interval:
-        """NaN at both ends where a metric is not defined on the rows."""
-        return percentiles(self.draws[model][metric])
+    def interval(self, model: str, metric: str, value: float) -> Interval:
+        """Of a metric that is ``value`` on all rows; NaN at both ends where they do not define it.
+
+        A calibration error is a sum of distances, to which chance always adds: the figure has that once, its resamples
+        have it twice. Both are taken off, for otherwise the interval of a good model lies above its own figure.
+        """
+        draws = self.draws[model][metric]
+        if metric == "calibration_error":
+            draws = np.maximum(0, draws - 2 * (np.nanmean(draws) - value))
+        return percentiles(draws)
 
     def figure(self, metric: str, values: Mapping[str, float], n: int, confidence: float) -> Figure:
         """The challenger's of ``values`` (by model, measured on all ``n`` rows), with what chance may do to it."""
         value, baseline = values["challenger"], values.get("champion")
         gain = None if baseline is None else self.gain(metric, value, baseline, confidence)
-        return Figure(metric, value, n, self.interval("challenger", metric), baseline, gain)
+        return Figure(metric, value, n, self.interval("challenger", metric, value), baseline, gain)
 
     def gain(self, metric: str, value: float, baseline: float, confidence: float) -> Gain:
         """The gain from ``baseline`` (champion) to ``value`` (challenger), both measured on all rows."""

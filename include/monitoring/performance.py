@@ -166,10 +166,8 @@ def _actual(rows: pd.DataFrame, reference: Reference | None, spec: UseCase, blan
     labels, scores = rows[LABEL].to_numpy(), rows[SCORE].to_numpy()
     metrics, rules, seed = metrics_of(spec), spec.monitoring.performance, spec.training.seed
     draws = resample(labels, {CHAMPION: scores}, metrics, spec.decision, seed=seed)
-    figures = {
-        metric: Estimate.of(single(metric, labels, scores, spec.decision), draws.interval(CHAMPION, metric))
-        for metric in metrics
-    }
+    values = {metric: single(metric, labels, scores, spec.decision) for metric in metrics}
+    figures = {metric: Estimate.of(value, draws.interval(CHAMPION, metric, value)) for metric, value in values.items()}
     if reference is None:
         return replace(blank, basis="actual", note=NO_REFERENCE, figures=figures)
     expected = estimate(scores, reference.calibrator, _estimable(spec), spec.decision, seed)

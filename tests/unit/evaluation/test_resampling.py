@@ -45,8 +45,28 @@ def test_a_resample_is_the_rows_repeated(decimals: int, monkeypatch: pytest.Monk
 
 def test_the_interval_of_the_roc_auc_is_delongs() -> None:
     labels, scores = rows(3000)
-    found = resample(labels, {"challenger": scores}, ["roc_auc"], DECISION, seed=2).interval("challenger", "roc_auc")
+    drawn = resample(labels, {"challenger": scores}, ["roc_auc"], DECISION, seed=2)
+    found = drawn.interval("challenger", "roc_auc", evaluate(labels, scores).roc_auc)
     assert (found.low, found.high) == pytest.approx(delong_interval(labels, scores), abs=0.002)
+
+
+@pytest.mark.parametrize("off", [0.0, 0.03, 0.08])
+def test_the_interval_of_the_calibration_error_holds_the_figure_and_the_truth(off: float) -> None:
+    """Resamples as they are hold the truth of scores that are not off in none of the samples.
+
+    Zero is at the end of what can be, so that it counts from 0.01 on.
+    """
+    metric, held, n, samples = "calibration_error", 0, 700, 60
+    for seed in range(samples):
+        random = np.random.default_rng(seed)
+        scores = random.beta(0.8, 2.2, n)
+        labels = (random.random(n) < np.clip(scores + off, 0, 1)).astype(int)
+        drawn = resample(labels, {"challenger": scores}, [metric], DECISION, seed=seed, resamples=300)
+        value = evaluate(labels, scores).calibration_error
+        found = drawn.interval("challenger", metric, value)
+        assert found.low <= value
+        held += max(0, found.low - 0.01) <= off <= found.high
+    assert held >= 0.8 * samples
 
 
 def test_the_same_seed_gives_the_same_figures_whatever_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +87,7 @@ def test_models_are_compared_on_the_same_resamples() -> None:
     found = resample(labels, {"challenger": scores, "champion": other}, METRICS, DECISION, seed=6)
     for metric in ("roc_auc", "brier", "log_loss", "expected_profit"):
         ours, theirs = (evaluate(labels, one, DECISION).as_dict()[metric] for one in (scores, other))
-        gain, alone = found.gain(metric, ours, theirs, 0.99), found.interval("challenger", metric)
+        gain, alone = found.gain(metric, ours, theirs, 0.99), found.interval("challenger", metric, ours)
         assert gain.high - gain.low < (alone.high - alone.low) / 2, metric
         assert gain.low <= gain.value <= gain.high, metric
 
@@ -90,5 +110,5 @@ def test_the_same_scores_are_no_gain() -> None:
 def test_rows_of_one_class_have_no_roc_auc() -> None:
     found = resample(np.ones(50), {"challenger": np.linspace(0, 1, 50)}, ["roc_auc", "brier"], DECISION, seed=9)
     assert np.isnan(found.draws["challenger"]["roc_auc"]).all()
-    assert np.isnan(found.interval("challenger", "roc_auc").low)
-    assert np.isfinite(found.interval("challenger", "brier").low)
+    assert np.isnan(found.interval("challenger", "roc_auc", np.nan).low)
+    assert np.isfinite(found.interval("challenger", "brier", 0.3).low)
