@@ -25,17 +25,21 @@ from include.stack.processes import restart, start, state, stop
 from include.stack.scoring_api import ScoringApi
 from tests.bench import data
 from tests.bench.serving import Model, promote, train
+from tests.conftest import copy_of_churn
 from tests.e2e.traffic import Traffic
 from tests.home import own_home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("default")]
 
-# Two DAGs: one that ends, and one whose task sleeps beside a child that left its session and its environment.
+# One DAG ends, its description is a file of the use case. The task of the other one sleeps beside a child that left its
+# session and its environment.
 DAGS = """
-import pendulum
+import os, pathlib, pendulum
 from airflow.sdk import dag, task
 
-@dag(schedule=None, start_date=pendulum.datetime(2024, 1, 1))
+NOTE = pathlib.Path(os.environ["MODELOPS_USE_CASES"]) / "churn" / "note"
+
+@dag(schedule=None, start_date=pendulum.datetime(2024, 1, 1), description=NOTE.read_text())
 def quick():
     @task
     def look():
@@ -75,7 +79,11 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     dags = folder / "dags"
     dags.mkdir()
     (dags / "dags.py").write_text(textwrap.dedent(DAGS))
-    with own_home(folder / "home", MODELOPS_DAGS_FOLDER=str(dags)) as settings:
+    use_cases = folder / "use_cases"
+    copy_of_churn(use_cases)
+    (use_cases / "churn" / "note").write_text("as it was")
+    environ = {"MODELOPS_DAGS_FOLDER": str(dags), "MODELOPS_USE_CASES": str(use_cases)}
+    with own_home(folder / "home", **environ) as settings:
         start(settings)
         yield settings
 
@@ -94,6 +102,20 @@ def test_a_run_is_followed_to_its_end_on_preloaded_libraries(settings: Settings)
         said = (settings.home / "logs" / f"{name}.log").read_text(encoding="utf-8")
         assert "airflow_local_settings: Preloaded" in said
         assert "Cannot preload" not in said
+
+
+def test_an_edit_of_a_use_case_is_seen_in_its_dags_within_seconds(settings: Settings) -> None:
+    with AirflowApi.of(settings) as api:
+
+        def description() -> str:
+            return str(api.call("GET", "/api/v2/dags/quick")["description"])
+
+        assert description() == "as it was"
+        (settings.use_case_folders[0] / "churn" / "note").write_text("edited")
+        deadline = time.monotonic() + 15
+        while description() != "edited":
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
 
 
 def test_many_who_ask_at_once_are_all_answered(settings: Settings) -> None:
