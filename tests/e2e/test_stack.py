@@ -112,7 +112,7 @@ def test_an_edit_of_a_use_case_is_seen_in_its_dags_within_seconds(settings: Sett
 
         assert description() == "as it was"
         (settings.use_case_folders[0] / "churn" / "note").write_text("edited")
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 30
         while description() != "edited":
             assert time.monotonic() < deadline
             time.sleep(0.5)
