@@ -39,7 +39,7 @@ class DagFolder(LocalDagBundle):
         folders += [(folder, "*") for folder in Settings.from_environment().use_case_folders]
         found = {}
         for path in (path for folder, pattern in folders for path in folder.rglob(pattern)):
-            with suppress(FileNotFoundError):  # it has just been removed
+            with suppress(OSError):  # it has just been removed, or is not ours to read
                 if path.is_file() and path.parent.name != "__pycache__":
                     stat = path.stat()
                     found[path] = stat.st_mtime_ns, stat.st_size
