@@ -99,7 +99,7 @@ class Stack:
         while (ended := api.run_end(dag_id, run_id)) is None:
             if time.time() - triggered > RUN_SECONDS:
                 raise TimeoutError(f"{dag_id} has not ended within {RUN_SECONDS:.0f} s")
-            time.sleep(0.5)
+            time.sleep(max(0.5, (time.time() - triggered) / 20))  # each look takes processor from what is measured
         row = runs.get(connect(self.settings.state_url), "churn", kind, run_id)
         if row is None or row.outcome != EXPECTED[kind]:
             raise RuntimeError(f"{dag_id} did not end {EXPECTED[kind]}: {row}")

@@ -12,28 +12,48 @@ import pytest
 from include.settings import PROJECT
 
 ROUNDS = """
-import json, threading, time
+import json, os, selectors, signal, time
+from types import SimpleNamespace
+from airflow.executors.base_executor import BaseExecutor
 from airflow.executors.executor_loader import ExecutorLoader
 from airflow.executors.local_executor import LocalExecutor
 from airflow.models.taskinstancekey import TaskInstanceKey
+from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 kind, _ = ExecutorLoader.import_default_executor_cls()
 assert issubclass(kind, LocalExecutor) and kind is not LocalExecutor, kind
+class Task(SimpleNamespace):
+    running_state, success_state, failure_state, display_name = None, "success", "failed", "task"
+BaseExecutor.run_workload = lambda task, **_: time.sleep(task.seconds)
 executor = kind(parallelism=1)
 executor.start()
-key = TaskInstanceKey("dag", "task", "run", 1)
-def round(ends_after=None):
-    if ends_after is not None:
-        executor.running.add(key)
-        threading.Timer(ends_after, executor.result_queue.put, [(key, "success", None)]).start()
+def begin(run_id, seconds):
+    key = TaskInstanceKey("dag", "task", run_id, 1)
+    executor.queued_tasks[key] = Task(key=key, seconds=seconds)
+    executor._process_workloads([executor.queued_tasks[key]])
+def round():
     began = time.monotonic()
     executor.heartbeat()
     return time.monotonic() - began, [state for state, _ in executor.get_event_buffer().values()]
-found = {"idle": round(), "an end": round(0.1), "after it": round()}
-time.sleep(2)
+found = {"idle": round()}
+begin("first", seconds=1.0)
+found["an end"] = round()
+found["after it"] = round()
+time.sleep(1)
 found["idle again"] = round()
-executor._process_workloads([])
-found["after a start"] = round()
+begin("second", seconds=600.0)
+found["while a task runs"] = round()
+os.kill(next(iter(executor.workers)), signal.SIGKILL)
+found["its worker is killed"] = round()
+found["after that"] = round()
 executor.end()
+def wait(sockets):
+    waiting = SimpleNamespace(
+        _open_sockets=sockets, selector=selectors.DefaultSelector(), _check_subprocess_exit=lambda **_: None
+    )
+    began = time.monotonic()
+    WatchedSubprocess._service_subprocess(waiting, max_wait_time=1.0)
+    return time.monotonic() - began, []
+found |= {"a task is at work": wait(["logs"]), "its sockets are closed": wait([])}
 print("RESULT" + json.dumps(found))
 """
 
@@ -58,15 +78,26 @@ def rounds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[float, l
 def test_the_end_of_a_task_is_heard_at_once(rounds: dict[str, tuple[float, list[str]]]) -> None:
     seconds, states = rounds["an end"]
     assert states == ["success"]
-    assert 0.05 < seconds < 0.4
+    assert 0.5 < seconds < 1.5
 
 
 def test_while_nothing_happens_the_scheduler_waits_longer(rounds: dict[str, tuple[float, list[str]]]) -> None:
     for name in ("idle", "idle again"):
-        assert rounds[name][0] >= 0.5
+        assert 0.5 <= rounds[name][0] < 2.0
         assert rounds[name][1] == []
+    assert rounds["while a task runs"][0] >= 2.0
 
 
-def test_what_follows_an_end_or_a_start_is_looked_for_soon(rounds: dict[str, tuple[float, list[str]]]) -> None:
-    for name in ("after it", "after a start"):
-        assert rounds[name][0] < 0.4
+def test_what_follows_an_end_is_looked_for_soon(rounds: dict[str, tuple[float, list[str]]]) -> None:
+    assert rounds["after it"][0] < 0.4
+
+
+def test_a_task_whose_worker_was_killed_is_not_waited_for(rounds: dict[str, tuple[float, list[str]]]) -> None:
+    assert 0.5 <= rounds["after that"][0] < 2.0
+
+
+def test_a_worker_that_saw_the_sockets_of_its_task_close_looks_again_soon(
+    rounds: dict[str, tuple[float, list[str]]],
+) -> None:
+    assert rounds["a task is at work"][0] >= 1.0
+    assert rounds["its sockets are closed"][0] < 0.9
