@@ -30,6 +30,7 @@ class LocalExecutor(local_executor.LocalExecutor):
 
     def start(self) -> None:
         """Start the workers; they see the end of a task when its process is gone."""
+        # Here, since Airflow imports plugins in all its processes, and only the scheduler comes here.
         from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 
         WatchedSubprocess._service_subprocess = _looking_again(WatchedSubprocess._service_subprocess)  # type: ignore[method-assign]
