@@ -46,8 +46,8 @@ secrets: ## put the passwords and keys of docker-compose.yaml into .env, those t
 	@for secret in $(SECRETS); do grep -q "^$${secret%:*}=" .env || \
 	  echo "$${secret%:*}=$$(head -c $${secret#*:} /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n')" >> .env; done
 
-test: $(VENV)/.installed-dev ## run the tests [TESTS="tests/unit -k name"]
-	@PYTHONPATH=$(CURDIR) $(BIN)/python -m pytest $(TESTS)
+test: $(VENV)/.installed-dev ## run the tests, on all cores [TESTS="tests/unit -k name", on one]
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m pytest $(or $(TESTS),--numprocesses logical --dist loadfile)
 
 test-faults: $(VENV)/.installed-dev ## kill, cut off and fill the disk in every place; prints its seed [SEED=42]
 	@PYTHONPATH=$(CURDIR) $(if $(SEED),SEED='$(SEED)') $(BIN)/python -m pytest -m '' tests/faults

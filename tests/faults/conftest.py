@@ -1,4 +1,4 @@
-"""The seed of the faults, the interpreter that is forked for each step, and a home."""
+"""The choices of the faults, the interpreter that is forked for each step, and a home."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import os
 import random
-import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,17 +16,11 @@ from tests.faults.home import AS_OF, SOURCE, Home, Loop
 from tests.faults.zygote import Zygote
 from tests.unit.registry.conftest import trained  # noqa: F401 - a fixture of the tests here, too
 
-SEED = int(os.environ.get("SEED") or secrets.randbelow(10**6))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.write_line(f"faults: the same choices again with SEED={SEED}")
-
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
     """Random choices of a test, the same for the same seed."""
-    return random.Random(f"{SEED} {request.node.name}")
+    return random.Random(f"{os.environ['SEED']} {request.node.name}")
 
 
 @pytest.fixture(scope="session")
