@@ -26,6 +26,7 @@ from tests.postgres import database, server
 from tests.serving_api import telco_champion  # noqa: F401 - a fixture of all tests that serve
 
 if TYPE_CHECKING:  # its import takes seconds, which most tests need not wait for
+    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -146,16 +147,22 @@ def _wait(url: str, log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
+def without_models(server: MlflowServer) -> MlflowClient:
+    """A client of the server, in which no model is registered any more: another module's tests may have left some."""
+    from include.registry import tracking
+
+    client = tracking.connect(f"http://127.0.0.1:{server.port}")
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)
+    return client
+
+
 @pytest.fixture
 def settings(tmp_path: Path, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A home of its own; the MLflow server is shared, so each test clears it first."""
     monkeypatch.setenv("MODELOPS_HOME", str(tmp_path))
     monkeypatch.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_server.port))
-    from include.registry import tracking
-
-    client = tracking.connect(f"http://127.0.0.1:{mlflow_server.port}")
-    for model in client.search_registered_models():
-        client.delete_registered_model(model.name)
+    client = without_models(mlflow_server)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     for run in client.search_runs(experiments):
         client.delete_run(run.info.run_id)

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.bad_input.loans import DAYS, Loop, Maker
-from tests.conftest import MlflowServer
+from tests.conftest import run_mlflow
 
 
 @pytest.fixture(scope="session")
-def maker(mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Maker:
-    return Maker(mlflow_server, tmp_path_factory.mktemp("bad_input"))
+def maker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maker]:
+    with run_mlflow(tmp_path_factory.mktemp("mlflow")) as server:  # other modules remove the models of the shared one
+        yield Maker(server, tmp_path_factory.mktemp("bad_input"))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 
 from include.cli.source import register_source
 from include.registry import tracking, versions
-from tests.conftest import MlflowServer
+from tests.conftest import MlflowServer, without_models
 from tests.steps.company import HISTORY, ROWS, Company
 from tests.steps.loop import FIRST, ingest, monitor, retrain
 
@@ -23,9 +23,7 @@ def trained(telco_csv: Path, mlflow_server: MlflowServer, tmp_path_factory: pyte
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MODELOPS_HOME", str(home))
         environment.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_server.port))
-        client = tracking.connect(company.settings.mlflow_uri)
-        for model in client.search_registered_models():
-            client.delete_registered_model(model.name)
+        without_models(mlflow_server)
         register_source(company.settings, f"file://{company.folder}/{{day}}.csv")
         assert ingest("i1", FIRST) == "PUBLISHED"
         assert monitor("m0", FIRST) == "NO_CHAMPION"

@@ -26,7 +26,7 @@ from include.state import publications, runs
 from include.state.database import connect
 from include.state.publications import Publication
 from include.state.runs import LedgerRow
-from tests.conftest import MlflowServer, copy_of_churn
+from tests.conftest import MlflowServer, copy_of_churn, without_models
 from tests.steps.loop import FIRST, ingest, retrain, score
 
 pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
@@ -69,9 +69,7 @@ def trained(telco_csv: Path, mlflow_server: MlflowServer, tmp_path_factory: pyte
         environment.setenv("MODELOPS_USE_CASES", str(folder / "use_cases"))
         environment.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_server.port))
         settings = Settings.from_environment()
-        client = tracking.connect(settings.mlflow_uri)
-        for model in client.search_registered_models():
-            client.delete_registered_model(model.name)
+        without_models(mlflow_server)
         Company(telco_csv, folder / "daily").write(-HISTORY, 0)
         register_source(settings, f"file://{folder / 'daily'}/{{day}}.csv")
         assert score("s0") == "NO_CHAMPION"

@@ -19,7 +19,7 @@ from include.settings import Settings
 from include.state import decisions, requests, runs
 from include.state.database import connect
 from include.state.runs import Run
-from tests.conftest import MlflowServer, copy_of_churn
+from tests.conftest import MlflowServer, copy_of_churn, without_models
 from tests.steps.loop import FIRST, close, ingest, retrain
 
 pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
@@ -44,6 +44,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowSer
         patch.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_server.port))
         patch.setenv("MODELOPS_USE_CASES", str(home / "use_cases"))
         copy_of_churn(home / "use_cases", quick)
+        without_models(mlflow_server)
         settings = Settings.from_environment()
         register_source(settings, "simulator:?rows_per_day=60")
         assert ingest("i1", FIRST) == "PUBLISHED"
