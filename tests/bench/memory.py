@@ -11,7 +11,7 @@ from typing import Self
 import psutil
 
 INTERVAL_SECONDS = 0.5
-"""Looking takes processor from what is watched: ten times as often, a sixth of a core."""
+"""Looking takes processor from what is watched: ten times as often, some hundredths of a core."""
 
 
 class PeakMemory:
