@@ -73,12 +73,14 @@ class Resamples:
         """Of a metric that is ``value`` on all rows; NaN at both ends where they do not define it.
 
         A calibration error is a sum of distances, to which chance always adds: the figure has that once, its resamples
-        have it twice. Both are taken off, for otherwise the interval of a good model lies above its own figure.
+        have it twice. Both are taken off, for otherwise the interval of a good model lies above its own figure. That of
+        a model whose rows fit its scores better than chance lets them would then lie below; it is as wide as it takes.
         """
         draws = self.draws[model][metric]
-        if metric == "calibration_error":
-            draws = np.maximum(0, draws - 2 * (np.nanmean(draws) - value))
-        return percentiles(draws)
+        if metric != "calibration_error":
+            return percentiles(draws)
+        found = percentiles(np.maximum(0, draws - 2 * (np.nanmean(draws) - value)))
+        return Interval(found.low, max(found.high, value))
 
     def figure(self, metric: str, values: Mapping[str, float], n: int, confidence: float) -> Figure:
         """The challenger's of ``values`` (by model, measured on all ``n`` rows), with what chance may do to it."""

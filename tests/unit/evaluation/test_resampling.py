@@ -64,9 +64,20 @@ def test_the_interval_of_the_calibration_error_holds_the_figure_and_the_truth(of
         drawn = resample(labels, {"challenger": scores}, [metric], DECISION, seed=seed, resamples=300)
         value = evaluate(labels, scores).calibration_error
         found = drawn.interval("challenger", metric, value)
-        assert found.low <= value
+        assert found.low <= value <= found.high
         held += max(0, found.low - 0.01) <= off <= found.high
     assert held >= 0.8 * samples
+
+
+def test_the_interval_of_the_calibration_error_holds_a_figure_that_is_better_than_chance_lets_it_be() -> None:
+    scores = np.repeat(np.arange(0.05, 1, 0.1), 100)
+    labels = np.concatenate([np.arange(100) < round(100 * score) for score in scores[::100]]).astype(int)
+    labels[:10] = 1  # ten too many
+    drawn = resample(labels, {"challenger": scores}, ["calibration_error"], DECISION, seed=0, resamples=300)
+    value = evaluate(labels, scores).calibration_error
+    found = drawn.interval("challenger", "calibration_error", value)
+    assert found.low <= value <= found.high
+    assert found.high < drawn.draws["challenger"]["calibration_error"].mean()
 
 
 def test_the_same_seed_gives_the_same_figures_whatever_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
