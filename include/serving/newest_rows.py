@@ -48,7 +48,8 @@ INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
 WHERE (excluded.observed_at, excluded.as_of, excluded.run_id) >= (rows.observed_at, rows.as_of, rows.run_id)
 """
 
-ENCODER = json.JSONEncoder(separators=(",", ":"))
+ENCODER = json.JSONEncoder(separators=("\n", ":"))
+"""Of many values at once: JSON has no line break inside a value, so that its text is divided at them."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _as_json(column: pa.Array) -> pa.Array:
         column = pc.if_else(pc.is_nan(column), None, column)
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    texts = pa.array(map(ENCODER.encode, column.dictionary.to_pylist()), pa.string())
+    texts = pa.array(ENCODER.encode(column.dictionary.to_pylist())[1:-1].split("\n"), pa.string())
     return pc.fill_null(texts.take(column.indices), "null")
 
 
