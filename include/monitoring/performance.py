@@ -22,7 +22,7 @@ from include.evaluation.resampling import resample
 from include.monitoring.baseline import SCORE
 from include.monitoring.concept import Drop, drop
 from include.monitoring.expectation import Calibrator, Estimate, estimate
-from include.spec import UseCase
+from include.spec import Performance, UseCase
 
 Basis = Literal["actual", "estimated", "none"]
 
@@ -103,12 +103,15 @@ def measure(
 ) -> tuple[Window, ...]:
     """The last windows up to ``end``, newest first, of ``rows`` (``observed_at``, ``score``, ``label`` or NaN).
 
+    Of those whose labels are due, and of those whose are not, there are as many as the spec says: however late labels
+    come, they are looked at.
+
     Labels of rows that were observed before ``mature`` are due; there, at that midnight, a window ends, too. What the
     champion scored before ``since`` is no evidence: it knows those days.
     """
     rules = spec.monitoring.performance
     windows = []
-    for first, after in _days(since, mature, end, rules.window_days)[: rules.windows]:
+    for first, after in _days(since, mature, end, rules):
         inside = (rows[OBSERVED] >= midnight(first)) & (rows[OBSERVED] < midnight(after))
         windows.append(_window(rows[inside], reference, spec, first, after, is_due=after <= mature))
     return tuple(windows)
@@ -118,19 +121,19 @@ def newest_actual(windows: Sequence[Window]) -> Window | None:
     return next((window for window in windows if window.basis == "actual"), None)
 
 
-def _days(since: date, mature: date, end: date, days: int) -> list[tuple[date, date]]:
-    """Windows of so many days, newest first, cut at ``mature``; the newest and the oldest may be shorter."""
-    step, found = timedelta(days=days), []
+def _days(since: date, mature: date, end: date, rules: Performance) -> list[tuple[date, date]]:
+    """The windows, newest first, cut at ``mature``; the newest and the oldest may be shorter."""
+    step, early = timedelta(days=rules.window_days), []
     first = max(since, mature)
     while first < end:
-        found.append((first, min(first + step, end)))
+        early.append((first, min(first + step, end)))
         first += step
     after = mature
     due = []
     while after > since:
         due.append((max(after - step, since), after))
         after -= step
-    return [*reversed(found), *due]
+    return [*early[::-1][: rules.windows], *due[: rules.windows]]
 
 
 def _window(

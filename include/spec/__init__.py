@@ -21,7 +21,7 @@ from include.spec.gate import (
     Slices,
 )
 from include.spec.loading import discover, find, load
-from include.spec.monitoring import Monitoring, RetrainPolicy
+from include.spec.monitoring import Monitoring, Performance, RetrainPolicy
 from include.spec.notifications import Event, Notifications
 from include.spec.scoring import Scoring
 from include.spec.serving import Capturing, Serving
@@ -52,6 +52,7 @@ __all__ = [
     "Metric",
     "Monitoring",
     "Notifications",
+    "Performance",
     "RetrainPolicy",
     "Rule",
     "Scalar",

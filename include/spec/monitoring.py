@@ -24,7 +24,7 @@ class Performance(Frozen):
     """
 
     window_days: Count = 14  # of labels; few labels show no drop
-    windows: Count = 6  # how many are shown, the newest last ones
+    windows: Count = 6  # how many are shown, of those with labels that are due and of those without
     minimum_coverage: Fraction = 0.8  # of the predictions whose label is due, how many have one
     maximum_drop: float = Field(0.03, gt=0, lt=0.5)
     false_alarm_rate: float = Field(0.01, gt=0, lt=1)

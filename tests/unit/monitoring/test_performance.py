@@ -120,7 +120,20 @@ def test_labels_at_random_alarm_and_the_sentence_says_why(rows: pd.DataFrame, re
 
 def test_as_many_windows_are_shown_as_the_spec_says(rows: pd.DataFrame, reference: Reference, churn: UseCase):
     found = measured(rows, reference, spec_of(churn, windows=3, window_days=7))
-    assert [one.first for one in found] == ["2026-02-23", "2026-02-16", "2026-02-09"]
+    assert [one.first for one in found if one.first < str(MATURE)] == ["2026-02-09", "2026-02-02", "2026-01-26"]
+    assert [one.first for one in found if one.first >= str(MATURE)] == ["2026-02-23", "2026-02-16"]
+
+
+def test_labels_that_come_months_late_are_looked_at(rows: pd.DataFrame, reference: Reference, churn: UseCase):
+    late = rows.assign(label=np.random.default_rng(0).permutation(rows["label"]))
+    days = {"mature": date(2026, 2, 1), "end": date(2026, 5, 2)}
+    found = measured(late, reference, spec_of(churn, windows=2), **days)
+    assert [(one.first, one.basis) for one in found if one.first < "2026-02-01"] == [
+        ("2026-01-18", "actual"),
+        ("2026-01-04", "actual"),
+    ]
+    assert [one.first for one in found if one.first >= "2026-02-01"] == ["2026-04-26", "2026-04-12"]
+    assert newest_actual(found).alarm
 
 
 def test_days_that_the_champion_knows_are_no_evidence(rows: pd.DataFrame, reference: Reference, churn: UseCase):
