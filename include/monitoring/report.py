@@ -28,7 +28,7 @@ def draw(
     """Write ``drift.html`` and ``drift.json`` of every column that was judged, of which there must be one."""
     limits = {verdict.name: verdict.limit for verdict in verdicts if verdict.judged}
     judged = [check for check in checks if check.name in limits]
-    sides = [values(reference, current, check) for check in judged]
+    sides = [_shown(values(reference, current, check), check) for check in judged]
     definition = DataDefinition(
         numerical_columns=[check.name for check in judged if check.kind == "number"],
         categorical_columns=[check.name for check in judged if check.kind == "category"],
@@ -47,6 +47,14 @@ def draw(
     with whole(folder / "drift.json") as path:
         snapshot.save_json(str(path))
     write_text(folder / "drift.html", _headed(snapshot.get_html_str(as_iframe=False), heading))
+
+
+def _shown(sides: tuple[pd.Series, pd.Series], check: ColumnCheck) -> tuple[pd.Series, pd.Series]:
+    """Text that callers may have sent, so that it stays text on Evidently's page, which has it in a script."""
+    if check.kind == "number":
+        return sides
+    before, after = (side.map(lambda text: html.escape(text, quote=False), na_action="ignore") for side in sides)
+    return before, after
 
 
 def _headed(page: str, heading: str) -> str:

@@ -67,3 +67,20 @@ def test_a_page_that_asks_for_something_would_be_noticed(tmp_path: Path):
     page = tmp_path / "page.html"
     page.write_text("<script>setTimeout(() => fetch('https://cdn.example/plot.js'), 100)</script>")
     assert in_browser(page, tmp_path)[1] == {"https://cdn.example/plot.js"}
+
+
+@needs_browser
+def test_what_callers_send_stays_text(rows: pd.DataFrame, churn: UseCase, tmp_path: Path):
+    """A category that is no list in the spec may be any text; the page of the report is opened by people."""
+    hostile = "</script><script>document.body.innerHTML='overtaken'</script><img src=x onerror=alert(1)>"
+    current = rows.iloc[5000:].assign(PaymentMethod=hostile)
+    checks = drift.checks_of(churn)
+    found = drift.measure(rows.iloc[:5000], current, checks, churn, 0)
+    assert "PaymentMethod" in found.drifted
+    report.draw(rows.iloc[:5000], current, checks, found.columns, tmp_path, heading=HEADING)
+    page = (tmp_path / "drift.html").read_text()
+    assert "</script><script>document" not in page
+    assert "onerror=alert(1)" in page
+    shown, _ = in_browser(tmp_path / "drift.html", tmp_path)
+    assert "Drift is detected for" in shown
+    assert '<img src="x"' not in shown
