@@ -14,7 +14,7 @@ from typing import Any
 import fsspec
 import pandas as pd
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, write_deltalake
 from deltalake.exceptions import DeltaError
 from pyarrow.parquet import filters_to_expression
 
@@ -23,6 +23,8 @@ from include.failpoints import reach
 from include.files import sync
 
 LOG, HINT = "_delta_log", "_last_checkpoint"
+KEEPING_ALL = PostCommitHookProperties(cleanup_expired_logs=False)
+"""Delta forgets versions that are a month old unless it is told not to, and publications go on naming them."""
 
 
 def table_uri(lake_uri: str, use_case: str, table: str) -> str:
@@ -46,7 +48,14 @@ def append(uri: str, rows: pd.DataFrame | pa.RecordBatchReader, run_id: str, aft
         Path(uri).mkdir(parents=True, exist_ok=True)
     made_by = CommitProperties({"run_id": run_id})
     try:
-        write_deltalake(uri, rows, mode="append", schema_mode="merge", commit_properties=made_by)
+        write_deltalake(
+            uri,
+            rows,
+            mode="append",
+            schema_mode="merge",
+            commit_properties=made_by,
+            post_commithook_properties=KEEPING_ALL,
+        )
     except (OSError, DeltaError) as error:
         raise type(error)(f"{uri}: {error}") from error
     reach("tables.appended")
