@@ -13,9 +13,9 @@ from include.cli.source import register_source
 from include.cli.status import use_case_state
 from include.registry import tracking, versions
 from include.settings import Settings
-from include.state import decisions, promotions, runs
+from include.state import decisions, promotions, requests, runs
 from include.state.database import connect
-from include.state.runs import LedgerRow
+from include.state.runs import LedgerRow, Run
 from tests.steps.loop import FIRST, close, ingest, open_run, retrain
 
 pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
@@ -120,6 +120,37 @@ def test_a_refused_candidate_ends_the_run_with_its_reasons_and_no_version(publis
     assert (decision.outcome, decision.reasons) == ("FAIL", row(published).reasons)
     assert retrain("r2") == "UNCHANGED"
     assert "ended FAIL" in row(published, "r2").reasons[0]
+
+
+def test_a_refused_model_is_judged_again_when_there_are_newer_rows_to_judge_it_on(published: Settings, edit_churn):
+    """The hold-out is a share of the days: one day in four is added to it, and the training rows stay the same."""
+    edit_churn(hopeless)
+    for number, day in enumerate(("2026-11-28", "2026-11-29")):
+        assert ingest(f"on {day}", day) == "PUBLISHED"
+        assert retrain(f"r{number}", day) == "REFUSED"
+        assert retrain(f"again {number}", day) == "UNCHANGED"
+    second, first = (one.evidence for one in decisions.of_kind(connect(published.state_url), "churn", "gate"))
+    assert first["fingerprint"] == second["fingerprint"]
+    assert second["metrics"]["challenger"]["n"] > first["metrics"]["challenger"]["n"]
+
+
+def hard_to_beat(spec: dict[str, Any]) -> None:
+    quick(spec)
+    spec["training"]["seed"] += 1
+    spec["gate"]["rules"] = [{"metric": "roc_auc", "floor": 0.6, "min_absolute_change": 0.01}]
+    spec["gate"]["freshness"] = {"on_drift": True}
+
+
+def test_a_retrain_for_drift_is_judged_though_the_daily_one_was_refused_on_the_same_rows(
+    published: Settings, edit_churn
+):
+    assert retrain("r1") == "PROMOTED"
+    edit_churn(hard_to_beat)
+    assert retrain("r2") == "REFUSED"
+    assert retrain("r3") == "UNCHANGED"
+    requests.add(connect(published.state_url), Run("churn", "monitor", "m1", FIRST), "drift", [], "drift of tenure")
+    assert retrain("r4") == "PROMOTED"
+    assert retrain("r5") == "UNCHANGED"
 
 
 def over_budget(spec: dict[str, Any]) -> None:

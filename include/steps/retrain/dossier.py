@@ -38,6 +38,16 @@ FIGURES = {
     "Importance of the inputs (SHAP)": f"{samples.FOLDER}/importance.png",
     "Confusion": "figures/confusion.png",
 }
+FACTS = (
+    "fingerprint",
+    "champion",
+    "champion_trained_until",
+    "challenger",
+    "metrics",
+    "holdout_from",
+    "holdout_rows_hash",
+)
+"""Of the record of the run, what the decision keeps."""
 ERROR = "EVALUATION_FAILED"
 
 
@@ -76,7 +86,7 @@ def failing_closed(step: Callable[[Work, Record], Record]) -> Callable[[Work, Re
 def _not_evaluated(work: Work, record: Record, error: str) -> None:
     without_champion = record["champion"] is None
     verdict = Verdict(Outcome.NOT_EVALUATED, (), (Reason(ERROR, error),), cold_start=without_champion)
-    known = {**record, "metrics": {}}
+    known = {"champion_trained_until": None, **record, "metrics": {}}
     kept = compose(work, known, verdict, Circumstances())
     write_record(work, kept)
     write_page(work, kept)
@@ -87,10 +97,11 @@ def note(work: Work, record: Record, verdict: Verdict, under: Circumstances) -> 
     """Keep the verdict as a decision and in the ledger row of the run; return its reasons."""
     reasons = [f"{reason.code}: {reason.message}" for reason in verdict.reasons]
     page = {"page": str(work.folder / PAGE), "mlflow": f"runs:/{record['mlflow_run']}/{FOLDER}/{PAGE}"}
-    facts = {name: record[name] for name in ("fingerprint", "champion", "challenger", "metrics", "holdout_from")}
+    facts = {name: record[name] for name in FACTS}
     codes = [reason.code for reason in verdict.reasons]
     given = under.override and under.override.id
-    evidence = {**facts, **page, "codes": codes, "others": under.others, "override": given}
+    rules = {"codes": codes, "no_gain_needed": bool(under.no_gain_needed), "override": given}
+    evidence = {**facts, **page, **rules, "others": under.others}
     decisions.record(work.engine, work.run, "gate", verdict.outcome.value, reasons, evidence)
     outcome = {"verdict": verdict.outcome.value, "metrics": record["metrics"]}
     outcome |= {"verdict_page": page["page"], "verdict_mlflow": page["mlflow"], "verdict_link": under.mlflow_page}

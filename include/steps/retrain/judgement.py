@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,11 @@ from include.evaluation.verdict import Reason, Verdict
 from include.governance import part_figures
 from include.governance.words import sentence
 from include.registry import tracking
-from include.state import overrides, requests
+from include.state import overrides
 from include.state.overrides import Override
 from include.state.runs import ENABLED
 from include.steps.ledger import Record, Work, step
-from include.steps.retrain import dossier
+from include.steps.retrain import dossier, freshness
 from include.steps.retrain.dossier import Circumstances
 from include.steps.retrain.rows import HOLDOUT, group_columns, holdout_scores, inputs
 from include.training import package
@@ -45,7 +44,8 @@ def judge(work: Work, record: Record) -> Record:
     client = tracking.connect(work.settings.mlflow_uri)
     page = tracking.page(client, work.settings.mlflow_pages, record["mlflow_run"], f"{dossier.FOLDER}/{dossier.PAGE}")
     override, hindrances = _override(work, record)
-    under = Circumstances(no_gain_needed=_freshness(work, record), override=override, mlflow_page=page)
+    no_gain_needed = freshness.no_gain_needed(work, record["champion_trained_until"])
+    under = Circumstances(no_gain_needed=no_gain_needed, override=override, mlflow_page=page)
     verdict = _verdict(work, record, under, hindrances)
     dossier.write_record(work, dossier.compose(work, record, verdict, under))
     _draw(work, record, verdict)
@@ -116,20 +116,6 @@ def _resamples(work: Work, labels: np.ndarray, scores: Mapping[str, np.ndarray])
         return None
     rules = gate.rule_metrics(work.spec.gate)
     return resample(labels, scores, rules, work.spec.decision, seed=work.spec.training.seed)
-
-
-def _freshness(work: Work, record: Record) -> str:
-    """Why a challenger need not be better than the champion this time, if so; see ``gate.freshness`` of the spec."""
-    freshness = work.spec.gate.freshness
-    if freshness.on_drift and requests.claimed(work.engine, work.run.use_case, work.run.run_id):
-        return "the monitor asked for this retrain: no gain needed, newer data is worth something (gate.freshness)"
-    trained_until = record["champion_trained_until"]
-    if trained_until is None or freshness.champion_older_than_days is None:
-        return ""
-    age = (date.fromisoformat(work.run.as_of) - date.fromisoformat(trained_until)).days
-    if age <= freshness.champion_older_than_days:
-        return ""
-    return f"the champion's training rows end {age} days ago: no gain needed (gate.freshness)"
 
 
 def _other_candidates(work: Work, record: Record) -> dict[str, float]:

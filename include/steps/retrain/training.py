@@ -23,11 +23,12 @@ from include.spec import LOWER_IS_BETTER
 from include.state import decisions, overrides, promotions, runs
 from include.state.decisions import DecisionRow
 from include.steps.ledger import Record, Work, step
+from include.steps.retrain import freshness
 from include.steps.retrain.dossier import ERROR
-from include.steps.retrain.rows import INGREDIENTS, TRAIN, group_columns, inputs, read
+from include.steps.retrain.rows import HOLDOUT, INGREDIENTS, TRAIN, group_columns, inputs, read
 from include.training import package
 from include.training.calibration import calibrated
-from include.training.fingerprint import Ingredients, ingredients
+from include.training.fingerprint import Ingredients, ingredients, rows_hash
 from include.training.search import SearchResult
 from include.training.train import Trained
 from include.training.train import train as train_candidate
@@ -40,15 +41,15 @@ SEARCH, TRIALS = "search", "trials.json"
 @step
 def compare_with_last_training(work: Work, record: Record) -> Record:
     """End the run as ``UNCHANGED`` when this very training was judged before against the same champion."""
-    rows = read(record["window"], record, TRAIN)
     threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
-    made_of = ingredients(rows, work.spec, threads)
+    made_of = ingredients(read(record["window"], record, TRAIN), work.spec, threads)
+    holdout = rows_hash(read(record["window"], record, HOLDOUT), work.spec)
     write_text(work.folder / INGREDIENTS, made_of.model_dump_json(indent=2))
     fingerprint = made_of.fingerprint
     client = tracking.connect(work.settings.mlflow_uri)
     _end_left_open(work, client)
     champion = promotion.sound_champion(work.engine, client, work.run, work.models)
-    _end_if_unchanged(work, fingerprint, champion)
+    _end_if_unchanged(work, fingerprint, holdout, champion)
     tags = {
         "as_of": work.run.as_of,
         "run_mode": work.run.run_mode,
@@ -60,7 +61,12 @@ def compare_with_last_training(work: Work, record: Record) -> Record:
     mlflow_run = tracking.parent_run(client, work.run, tags)
     tracking.log_data(client, mlflow_run, work.run.use_case, record["data_version"], work.settings.lake_uri)
     runs.record(work.engine, work.run, None, fingerprint=fingerprint, mlflow_run=mlflow_run)
-    return {"fingerprint": fingerprint, "mlflow_run": mlflow_run, "champion": champion}
+    return {
+        "fingerprint": fingerprint,
+        "holdout_rows_hash": holdout,
+        "mlflow_run": mlflow_run,
+        "champion": champion,
+    }
 
 
 @step
@@ -110,12 +116,14 @@ def _end_left_open(work: Work, client: MlflowClient) -> None:
             tracking.end_all(client, replace(work.run, run_id=run_id), "KILLED")
 
 
-def _end_if_unchanged(work: Work, fingerprint: str, champion: str | None) -> None:
+def _end_if_unchanged(work: Work, fingerprint: str, holdout: str, champion: str | None) -> None:
     for earlier in decisions.of_kind(work.engine, work.run.use_case, "gate"):
         if earlier.run_id == work.run.run_id or earlier.evidence["fingerprint"] != fingerprint:
             continue
         promoted = {p.version for p in promotions.history(work.engine, work.run.use_case) if p.run_id == earlier.run_id}
         refused = earlier.outcome != Outcome.PASS and earlier.evidence["champion"] == champion
+        if refused and not _would_be_judged_alike(work, earlier, holdout):
+            continue
         hindrances = _hindrances(work, earlier, champion) if refused else []
         if refused and (ERROR in earlier.evidence.get("codes", []) or None in hindrances):
             continue  # what kept the earlier run from a verdict need not keep this one from it
@@ -126,6 +134,14 @@ def _end_if_unchanged(work: Work, fingerprint: str, champion: str | None) -> Non
             runs.record(work.engine, work.run, None, fingerprint=fingerprint, **kept)
             notes = [": ".join(hindrance) for hindrance in hindrances if hindrance]
             raise NothingToDo("UNCHANGED", again, *earlier.reasons, *notes)
+
+
+def _would_be_judged_alike(work: Work, earlier: DecisionRow, holdout: str) -> bool:
+    """Whether the same model, beside the same champion, is judged on the same rows, and needs a gain if it did."""
+    known = earlier.evidence
+    if known.get("holdout_rows_hash") != holdout:
+        return False
+    return known["no_gain_needed"] or not freshness.no_gain_needed(work, known["champion_trained_until"])
 
 
 def _hindrances(work: Work, earlier: DecisionRow, champion: str | None) -> list[tuple[str, str] | None]:
