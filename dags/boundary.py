@@ -14,7 +14,7 @@ from notifiers import notifiers
 
 from include.errors import BadRequest, DataRejected, NothingToDo
 from include.settings import Settings
-from include.spec import UseCase, discover
+from include.spec import UseCase, sound
 from include.stack.home import schedule_start
 
 Record = dict[str, Any]
@@ -57,8 +57,9 @@ PARAMS = {
 
 
 def use_cases() -> list[UseCase]:
-    """Every use case, read from its folder."""
-    return list(discover(Settings.from_environment().use_case_folders).values())
+    """Every use case that can be read from its folder; ``specs.py`` tells Airflow of the others."""
+    found, _ = sound(Settings.from_environment().use_case_folders)
+    return list(found.values())
 
 
 def common(spec: UseCase, kind: str, doc: str | None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from include.spec.gate import (
     SliceRule,
     Slices,
 )
-from include.spec.loading import discover, find, load
+from include.spec.loading import discover, find, load, sound
 from include.spec.monitoring import Monitoring, Performance, RetrainPolicy
 from include.spec.notifications import Event, Notifications
 from include.spec.scoring import Scoring
@@ -68,4 +68,5 @@ __all__ = [
     "holds_password",
     "is_database",
     "load",
+    "sound",
 ]

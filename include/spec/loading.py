@@ -66,15 +66,29 @@ def _faults(error: Mapping[str, Any]) -> list[str]:
 
 
 def discover(folders: Iterable[Path]) -> dict[str, UseCase]:
-    """Every use case below ``folders``, by name; a name in two folders is an error."""
+    """Every use case below ``folders``, by name. Raises ``SpecError`` for the first that cannot be used."""
+    found, faults = sound(folders)
+    if faults:
+        raise faults[0]
+    return found
+
+
+def sound(folders: Iterable[Path]) -> tuple[dict[str, UseCase], list[SpecError]]:
+    """Every use case below ``folders`` that can be used, by name, and what is wrong with each of the others.
+
+    Of a name in two folders the first counts.
+    """
     found: dict[str, UseCase] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("*/spec.yaml")):
+    faults: list[SpecError] = []
+    for path in (path for folder in folders for path in sorted(folder.glob("*/spec.yaml"))):
+        try:
             spec = load(path)
             if spec.name in found:
                 raise SpecError(f"{path}: '{spec.name}' is already defined in {found[spec.name].folder}")
             found[spec.name] = spec
-    return found
+        except SpecError as fault:
+            faults.append(fault)
+    return found, faults
 
 
 def find(name: str, folders: Iterable[Path]) -> UseCase:

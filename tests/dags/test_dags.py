@@ -8,10 +8,12 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from include.settings import PROJECT
+from tests.conftest import copy_of_churn
 
 HEAVY = {"pandas", "numpy", "sklearn", "mlflow", "evidently", "great_expectations", "matplotlib", "deltalake"}
 INSPECT = """
@@ -50,19 +52,29 @@ print("RESULT" + json.dumps({"heavy": heavy, "dags": found, "trained": trained})
 """
 
 
-@pytest.fixture(scope="module")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    environment = {
-        **os.environ,
-        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "dags")]),
-        "MODELOPS_TRAINING_SLOTS": "3",
-    }
-    command = [sys.executable, "-c", INSPECT, json.dumps(sorted(HEAVY)), str(PROJECT / "dags")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+FILLED = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+print("RESULT" + json.dumps({"dags": sorted(bag.dags), "errors": bag.import_errors}))
+"""
+
+
+def in_airflow(script: str, *arguments: str, **environment: str) -> dict:
+    """What ``script`` prints after RESULT, in a process that can import the DAG files."""
+    path = os.pathsep.join([str(PROJECT), str(PROJECT / "dags")])
+    surrounding = {**os.environ, "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "PYTHONPATH": path, **environment}
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, env=surrounding, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.split("RESULT")[1])
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    home = str(tmp_path_factory.mktemp("airflow"))
+    arguments = json.dumps(sorted(HEAVY)), str(PROJECT / "dags")
+    return in_airflow(INSPECT, *arguments, AIRFLOW_HOME=home, MODELOPS_TRAINING_SLOTS="3")
 
 
 def test_parsing_imports_no_heavy_library(parsed):
@@ -71,6 +83,20 @@ def test_parsing_imports_no_heavy_library(parsed):
 
 def test_there_are_exactly_these_dags(parsed):
     assert sorted(parsed["dags"]) == ["churn_ingest", "churn_monitor", "churn_retrain", "churn_score"]
+
+
+def test_f9_a_spec_that_cannot_be_used_is_shown_and_stops_no_other_use_case(tmp_path: Path):
+    copy_of_churn(tmp_path / "use_cases", lambda spec: None)
+    broken = tmp_path / "use_cases" / "other" / "spec.yaml"
+    broken.parent.mkdir()
+    broken.write_text("name: other\ntitle: [")
+    found = in_airflow(
+        FILLED, str(PROJECT / "dags"), AIRFLOW_HOME=str(tmp_path), MODELOPS_USE_CASES=str(tmp_path / "use_cases")
+    )
+    assert found["dags"] == ["churn_ingest", "churn_monitor", "churn_retrain", "churn_score"]
+    ((file, error),) = found["errors"].items()
+    assert Path(file).name == "specs.py"
+    assert f"{broken}: not readable as YAML" in error
 
 
 @pytest.mark.parametrize("kind", ["ingest", "retrain", "monitor", "score"])

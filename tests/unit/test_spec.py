@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from include.settings import PROJECT
-from include.spec import Metric, Rule, SpecError, UseCase, discover, find, load
+from include.spec import Metric, Rule, SpecError, UseCase, discover, find, load, sound
 
 SPEC: dict[str, Any] = {
     "name": "loans",
@@ -361,6 +361,8 @@ def test_one_name_in_two_folders_is_refused(two_folders: Callable[[], tuple[Path
     folders = two_folders()
     with pytest.raises(SpecError, match=f"'loans' is already defined in {folders[0] / 'loans'}"):
         discover(folders)
+    found, faults = sound(folders)
+    assert ([one.folder for one in found.values()], len(faults)) == ([folders[0] / "loans"], 1)
 
 
 @pytest.mark.parametrize("name", ["leases", "../loans", "/loans", ""])
