@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from include.failpoints import reach
 from include.registry import versions
 from include.state import promotions
-from include.state.lock import hold
+from include.state.lock import hold, require
 from include.state.promotions import Promotion
 from include.state.runs import DRY_RUN, Run
 from include.training.package import PackageRefused
@@ -49,7 +49,7 @@ def promote(engine: Engine, client: MlflowClient, use_case: str, candidacy: Cand
 
     The same call again changes nothing. Raises ``ChampionChanged`` when somebody else promoted in between.
     """
-    with hold(engine, f"promote {use_case}") as fence:
+    with hold(engine, _lock(use_case)) as fence:
         _reconcile(engine, client, use_case)
         current = versions.alias(client, use_case)
         if current == candidacy.version:
@@ -74,7 +74,7 @@ def sound_champion(engine: Engine, client: MlflowClient, run: Run, cache: Path) 
     they are whole there. A dry run moves nothing.
     """
     name = run.use_case
-    with hold(engine, f"promote {name}") as fence:
+    with hold(engine, _lock(name)) as fence:
         _reconcile(engine, client, name)
         champion, last = versions.alias(client, name), _last(engine, name)
         if run.run_mode == DRY_RUN or (champion or last) is None:
@@ -107,6 +107,10 @@ def sound_champion(engine: Engine, client: MlflowClient, run: Run, cache: Path) 
     return earlier.version
 
 
+def _lock(use_case: str) -> str:
+    return f"promote {use_case}"
+
+
 def _last(engine: Engine, use_case: str) -> str | None:
     """The version that was promoted last, whatever became of it."""
     promotion = promotions.champion(engine, use_case)
@@ -117,10 +121,11 @@ def _last_sound(
     engine: Engine, client: MlflowClient, use_case: str, champion: str | None, cache: Path
 ) -> Promotion | None:
     """The newest promotion of another version than the champion that is registered and sound."""
-    registered = {version.version for version in versions.registered(client, use_case)}
+    registered = {str(version.version): version for version in versions.registered(client, use_case)}
     for earlier in promotions.history(engine, use_case):
-        candidate = earlier.version in registered and earlier.version != champion
-        if candidate and _damage(client, use_case, earlier.version, cache) is None:
+        if earlier.version == champion or (there := registered.get(earlier.version)) is None:
+            continue
+        if versions.is_of(there, earlier.model_sha256) and _damage(client, use_case, earlier.version, cache) is None:
             return earlier
     return None
 
@@ -152,6 +157,7 @@ def _move(
         fence=fence,
     )
     reach("promotion.intended")
+    require(engine, _lock(use_case), fence)
     versions.set_alias(client, use_case, versions.CHAMPION, candidacy.version)
     reach("promotion.moved")
     promotions.finish(engine, intent)

@@ -70,15 +70,6 @@ def aliases(client: MlflowClient, name: str) -> dict[str, str]:
     return {which: str(version) for which, version in found.items()}
 
 
-def model_hash(client: MlflowClient, name: str, version: str) -> str | None:
-    """The hash of the model that was registered as ``version``; None for one that was registered without.
-
-    Raises ``PackageRefused`` when it is gone.
-    """
-    found: str | None = _version(client, name, version).tags.get("model_sha256")
-    return found
-
-
 @patient
 def set_alias(client: MlflowClient, name: str, which: str, version: str) -> None:
     """Let the alias point to ``version``."""
@@ -139,24 +130,36 @@ def _require_same_model(version: ModelVersion, new: Submission) -> None:
 
 
 def fetch(client: MlflowClient, name: str, version: str, cache: Path) -> LoadedModel:
-    """The model of ``version``, from ``cache`` or downloaded into it.
+    """The model that the registry means by ``version``, from ``cache`` or downloaded into it.
 
-    Raises ``PackageRefused`` when it is damaged or gone.
+    Raises ``PackageRefused`` when it is damaged, gone, or not the model that was registered.
     """
-    local = folder(cache, name, version)
+    local, meant = folder(cache, name, version), _version(client, name, version)
     if local.is_dir():
         try:
-            return load(local)
-        except PackageRefused:
-            shutil.rmtree(local)  # the copy here is damaged; the registry's own may be whole
+            return _load(local, meant)
+        except PackageRefused:  # damaged, or of a version that was deleted and whose number was given again
+            shutil.rmtree(local)
     local.parent.mkdir(parents=True, exist_ok=True)
-    with _downloaded(client, _model_id(_version(client, name, version)), local.parent) as downloaded:
-        model = load(downloaded)
+    with _downloaded(client, _model_id(meant), local.parent) as downloaded:
+        model = _load(downloaded, meant)
         try:
             downloaded.rename(local)
         except OSError:
             if not local.is_dir():  # another process put it there first, which is as good
                 raise
+    return model
+
+
+def is_of(version: ModelVersion, model_sha256: str) -> bool:
+    """Whether it holds this model, as far as the registry tells: a version may have been registered without a hash."""
+    return version.tags.get("model_sha256") in (None, model_sha256)
+
+
+def _load(package: Path, meant: ModelVersion) -> LoadedModel:
+    model = load(package)
+    if not is_of(meant, model.manifest.model_sha256):
+        raise PackageRefused(f"{package}: holds another model than version {meant.version} of {meant.name}")
     return model
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -164,7 +163,7 @@ class Follower:
             return None
         others = {other: refusal for other, refusal in self._refusals.items() if other != version}
         try:
-            made = self._ready(version, self._fetch(client, version))
+            made = self._ready(version, versions.fetch(client, self._spec.name, version, self._cache))
         except FeaturesDiffer as problem:
             self._refusals = others | {version: self._refusal("FEATURES_DIFFER", version, source, problem, before)}
             return None
@@ -184,17 +183,6 @@ class Follower:
         pause = UNAVAILABLE_SECONDS if code == "VERSION_UNAVAILABLE" else REFUSED_SECONDS
         trouble = Trouble(code, f"version {version} {TROUBLES[code]}; the log says more")
         return Refusal(source, trouble, str(cause), time.monotonic() + pause)
-
-    def _fetch(self, client: MlflowClient, version: str) -> LoadedModel:
-        """The model that the registry means by ``version``, whatever an older copy of that name holds."""
-        name = self._spec.name
-        registered = versions.model_hash(client, name, version)
-        for _ in range(2):
-            model = versions.fetch(client, name, version, self._cache)
-            if registered in (None, model.manifest.model_sha256):
-                return model
-            shutil.rmtree(versions.folder(self._cache, name, version))
-        raise PackageRefused(f"the package of version {version} holds another model than was registered")
 
     def _ready(self, version: str, model: LoadedModel) -> Scorer:
         """Of the spec as it is on the disk now: a retrain may have learned from another one than was read before."""

@@ -1,7 +1,8 @@
 """Named locks of the state database, with fence numbers.
 
 The holder's death releases the lock at once: on PostgreSQL an advisory lock lives with its connection, beside SQLite a
-``flock`` lives with its process. A fence number grows with every holder, so a late writer can be told from the present.
+``flock`` lives with its process. A fence number grows with every holder, by which ``require`` tells a late writer from
+the present one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ class LockTimeout(TimeoutError):
     """Somebody else held the lock for the whole time; a retry is due."""
 
 
+class LockLost(RuntimeError):
+    """Somebody else has taken the lock since; what its former holder goes on to write would come too late."""
+
+
 @contextmanager
 def hold(engine: Engine, name: str, timeout: float = 60.0) -> Iterator[int]:
     """Hold ``name`` exclusively; yield its fence number. Raises ``LockTimeout`` after ``timeout`` seconds."""
@@ -33,6 +38,18 @@ def hold(engine: Engine, name: str, timeout: float = 60.0) -> Iterator[int]:
             connection.execute(update(fences).where(fences.c.name == name).values(value=fences.c.value + 1))
             fence = connection.execute(select(fences.c.value).where(fences.c.name == name)).scalar_one()
         yield fence
+
+
+def require(engine: Engine, name: str, fence: int) -> None:
+    """Raise ``LockLost`` if somebody has taken ``name`` after the holder with this fence number.
+
+    On PostgreSQL the lock is free once its session has ended, of which a holder that waits for another server knows
+    nothing.
+    """
+    with engine.connect() as connection:
+        newest = connection.execute(select(fences.c.value).where(fences.c.name == name)).scalar_one()
+    if newest != fence:
+        raise LockLost(f"the lock '{name}' was taken by somebody else meanwhile; nothing was written, a retry is due")
 
 
 @contextmanager

@@ -38,9 +38,10 @@ def intend(engine: Engine, **values: Any) -> int:
 
 
 def finish(engine: Engine, promotion_id: int, state: str = "done") -> None:
-    """Close an intent as ``done`` or ``abandoned``."""
+    """Close an intent as ``done`` or ``abandoned``, unless somebody else has closed it."""
+    still_open = (table.c.id == promotion_id) & (table.c.state == "intent")
     with engine.begin() as connection:
-        connection.execute(update(table).where(table.c.id == promotion_id).values(state=state, done_at=db.now()))
+        connection.execute(update(table).where(still_open).values(state=state, done_at=db.now()))
 
 
 def open_intents(engine: Engine, use_case: str) -> list[Promotion]:

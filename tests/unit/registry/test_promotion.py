@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 from mlflow import MlflowClient
+from sqlalchemy import Engine
 
 from include.registry import promotion, versions
 from include.registry.promotion import Candidacy, ChampionChanged
 from include.settings import Settings
-from include.state import promotions
+from include.state import lock, promotions
 from include.state.database import connect
+from include.state.lock import LockLost
+from include.training.package import load
 from tests.unit.registry.conftest import RUN, Trained
 
 
@@ -96,3 +101,42 @@ def test_an_intent_whose_promoter_died_is_reconciled(
     in_order = [p.version for p in promotions.history(engine, "churn")]
     assert len(in_order) == len(set(in_order))
     assert (second in in_order) == (state == "done" or serving == second)
+
+
+def test_a_promoter_that_has_lost_its_lock_moves_nothing(
+    settings: Settings, client: MlflowClient, registered: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    """As when PostgreSQL ends the session of a promoter that is at work: the next one closes its intent."""
+    engine, (first, second, third) = connect(settings.state_url), registered
+    promotion.promote(engine, client, "churn", candidacy(first, None))
+    intend = promotions.intend
+
+    def overtaken(engine: Engine, **values: object) -> int:
+        intent = intend(engine, **values)
+        monkeypatch.setattr(promotions, "intend", intend)
+        monkeypatch.setattr(lock, "_hold_file", lambda *_: nullcontext())
+        promotion.promote(engine, client, "churn", candidacy(third, first))
+        return intent
+
+    monkeypatch.setattr(promotions, "intend", overtaken)
+    with pytest.raises(LockLost, match="'promote churn' was taken by somebody else"):
+        promotion.promote(engine, client, "churn", candidacy(second, first))
+    assert versions.alias(client, "churn") == third
+    assert [p.version for p in promotions.history(engine, "churn")] == [third, first]
+
+
+def test_a_number_that_was_given_again_is_not_what_served(settings: Settings, client: MlflowClient, trained: Trained):
+    """After the registered model was deleted in MLflow its numbers begin anew, with models that nobody promoted."""
+    engine, cache = connect(settings.state_url), settings.home / "models"
+    hashed = load(trained.folder).manifest.model_sha256
+
+    def register(fingerprint: str) -> str:
+        made = trained.submission(client, fingerprint)
+        return versions.register(engine, client, replace(made, tags={**made.tags, "model_sha256": hashed}), load)
+
+    version = register("a")
+    promotion.promote(engine, client, "churn", replace(candidacy(version, None), model_sha256="of another model"))
+    client.delete_registered_model("churn")
+    assert register("b") == version
+    assert promotion.sound_champion(engine, client, RUN, cache) is None
+    assert versions.alias(client, "churn") is None

@@ -116,16 +116,30 @@ def test_a_damaged_version_is_mended_by_the_same_training(
     np.testing.assert_array_equal(mended.score(trained.rows), trained.scores)
 
 
-def test_a_damaged_copy_is_fetched_again_and_a_whole_one_needs_no_registry(
-    settings: Settings, client: MlflowClient, trained: Trained
+def test_a_damaged_copy_is_fetched_again_and_a_whole_one_is_used(
+    settings: Settings, client: MlflowClient, trained: Trained, mlflow_server: MlflowServer
 ):
     cache = settings.home / "models"
     version = register(settings, client, trained)
     versions.fetch(client, "churn", version, cache)
     flip_a_bit(versions.folder(cache, "churn", version))
     versions.fetch(client, "churn", version, cache)
-    away = tracking.connect("http://127.0.0.1:1")
-    np.testing.assert_array_equal(versions.fetch(away, "churn", version, cache).score(trained.rows), trained.scores)
+    flip_a_bit(mlflow_server.package(client.get_model_version("churn", version)))
+    np.testing.assert_array_equal(versions.fetch(client, "churn", version, cache).score(trained.rows), trained.scores)
+
+
+def test_a_number_that_was_given_again_means_the_new_model(settings: Settings, client: MlflowClient, trained: Trained):
+    """Whoever deletes a registered model in MLflow and trains again gets a version 1 again."""
+    cache, engine = settings.home / "models", connect(settings.state_url)
+    assert register(settings, client, trained) == "1"
+    versions.fetch(client, "churn", "1", cache)
+    client.delete_registered_model("churn")
+    submission = trained.submission(client)
+    other = replace(submission, tags={**submission.tags, "model_sha256": "5e" * 32, "fingerprint": "e" * 64})
+    assert versions.register(engine, client, other, accept) == "1"
+    with pytest.raises(PackageRefused, match="another model than version 1 of churn"):
+        versions.fetch(client, "churn", "1", cache)
+    assert not versions.folder(cache, "churn", "1").exists()
 
 
 def test_an_alias_moves_and_goes(settings: Settings, client: MlflowClient, trained: Trained):
@@ -147,15 +161,3 @@ def test_one_question_tells_all_aliases(settings: Settings, client: MlflowClient
     versions.set_alias(client, "churn", versions.CHAMPION, version)
     versions.set_alias(client, "churn", versions.CHALLENGER, version)
     assert versions.aliases(client, "churn") == {"champion": "1", "challenger": "1"}
-
-
-def test_the_hash_that_a_version_was_registered_with_is_known(
-    settings: Settings, client: MlflowClient, trained: Trained
-):
-    register(settings, client, trained)
-    assert versions.model_hash(client, "churn", "1") is None
-    engine, other = connect(settings.state_url), trained.submission(client, "e" * 64)
-    versions.register(engine, client, replace(other, tags={**other.tags, "model_sha256": "5e"}), accept)
-    assert versions.model_hash(client, "churn", "2") == "5e"
-    with pytest.raises(PackageRefused, match="version 9 of churn is no longer in the registry"):
-        versions.model_hash(client, "churn", "9")
