@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import xmlrpc.client
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -126,4 +126,6 @@ class Supervisor:
     def _fingerprint(self) -> str:
         consulted = {key: os.environ[key] for key in CONSULTED if key in os.environ}
         environment = sorted(process_environment(self.settings, consulted).items())
-        return hashlib.sha256(f"{supervisor_config(self.settings)}{environment}".encode()).hexdigest()
+        mail = self.settings.mail and astuple(self.settings.mail)  # with the password, which its repr leaves out
+        told = supervisor_config(self.settings), environment, mail, self.settings.webhook_url
+        return hashlib.sha256(repr(told).encode()).hexdigest()
