@@ -53,7 +53,7 @@ def check_window(known: Known, window: pd.DataFrame, spec: UseCase, sent: Reques
     """
     return [
         *_missing(known, window, spec),
-        *_extra(known, spec),
+        *_extra(known, spec, is_served=sent is not None),
         *(_sent(sent, spec) if sent else ()),
         *_nulls(known, window, spec),
         *_implausible(known, window, spec),
@@ -94,9 +94,10 @@ def _missing(known: Known, window: pd.DataFrame, spec: UseCase) -> Iterator[Viol
             yield Violation("missing_column_check", name, f"column '{name}' is missing from the window", 1, 0)
 
 
-def _extra(known: Known, spec: UseCase) -> Iterator[Violation]:
-    for name in spec.columns:
-        if name not in known and name not in (spec.id, spec.observed_at):
+def _extra(known: Known, spec: UseCase, *, is_served: bool) -> Iterator[Violation]:
+    """Of what callers send, columns from after the event are no part."""
+    for name, column in spec.columns.items():
+        if name not in known and name not in (spec.id, spec.observed_at) and not (is_served and column.after_event):
             message = f"column '{name}' came after the champion was trained, which does not know it"
             yield Violation(EXTRA, name, message, 1, 0)
 

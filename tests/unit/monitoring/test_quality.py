@@ -140,6 +140,15 @@ def test_a_column_that_the_champion_does_not_know_is_reported_and_blocks_nothing
     assert "came after the champion was trained" in violation.message
 
 
+def test_a_column_from_after_the_event_is_not_missed_in_what_callers_send(deal: Deal, churn: UseCase):
+    late = churn.columns["Partner"].model_copy(update={"after_event": True})
+    spec = churn.model_copy(update={"columns": {**churn.columns, "Partner": late}})
+    baseline, window = deal()
+    known = constraints(baseline.drop(columns="Partner"), spec)
+    assert quality.check_window(known, window, spec, sent(100)) == []
+    assert [violation.column for violation in quality.check_window(known, window, spec)] == ["Partner"]
+
+
 def test_b26_unseen_categories_are_counted(deal: Deal, churn: UseCase):
     baseline, window = deal()
     window = share_of("Contract", 0.01, "Weekly")(window)
