@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MODELOPS := $(BIN)/python -m include
+# Tests on all cores, those of a file one after the other.
+SHARED := --numprocesses logical --dist loadfile
 
 # Every process runs from compiled bytecode: importing the libraries takes three times as long without it.
 unexport PYTHONDONTWRITEBYTECODE
@@ -47,10 +49,10 @@ secrets: ## put the passwords and keys of docker-compose.yaml into .env, those t
 	  echo "$${secret%:*}=$$(head -c $${secret#*:} /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n')" >> .env; done
 
 test: $(VENV)/.installed-dev ## run the tests, on all cores [TESTS="tests/unit -k name", on one]
-	@PYTHONPATH=$(CURDIR) $(BIN)/python -m pytest $(or $(TESTS),--numprocesses logical --dist loadfile)
+	@PYTHONPATH=$(CURDIR) $(BIN)/python -m pytest $(or $(TESTS),$(SHARED))
 
-test-faults: $(VENV)/.installed-dev ## kill, cut off and fill the disk in every place; prints its seed [SEED=42]
-	@PYTHONPATH=$(CURDIR) $(if $(SEED),SEED='$(SEED)') $(BIN)/python -m pytest -m '' tests/faults
+test-faults: $(VENV)/.installed-dev ## kill, cut off and fill the disk in every place, on all cores; prints its seed [SEED=42]
+	@PYTHONPATH=$(CURDIR) $(if $(SEED),SEED='$(SEED)') $(BIN)/python -m pytest -m '' $(SHARED) tests/faults
 
 test-month: $(VENV)/.installed-dev ## play thirty days of traffic, late labels and drift on the real stack, in minutes
 	@PYTHONPATH=$(CURDIR) $(BIN)/python -m pytest -s -m month tests/month

@@ -139,7 +139,7 @@ def test_f16_mlflow_away_is_a_bounded_failure_and_the_next_run_is_whole(home: Ho
 @pytest.mark.thorough
 def test_f17_f18_a_whole_retrain_through_a_bad_line(home: Home, proxy: Proxy, chance: random.Random):
     assert DagRun(home, "ingest", "i1").finish() == "PUBLISHED"
-    proxy.plan, done = at_random(chance, 0.1)
+    proxy.plan, done = at_random(chance, 0.05)
     bad = Home(home.settings, home.use_case, {**home.environ, "MODELOPS_MLFLOW_PORT": str(proxy.port)}, home.zygote)
     assert DagRun(bad, "retrain", "r1").finish() == "PROMOTED", "\n".join(done)
     assert done
