@@ -208,7 +208,7 @@ def _about(scorer: Scorer, service: Service) -> answers.Model:
         trained_until=manifest.trained_until,
         scoring="compiled" if scorer.model.compiled else "scikit-learn",
         threshold=scorer.spec.decision.threshold,
-        thresholds=manifest.thresholds.groups if manifest.thresholds else None,
+        thresholds=scorer.thresholds.groups if scorer.thresholds else None,
         inputs=manifest.feature_types,
         metrics=dict(scorer.metrics),
         troubles=service.follower.troubles,

@@ -77,6 +77,12 @@ class Scorer:
         )
 
     @property
+    def thresholds(self) -> Thresholds | None:
+        """Those by group, while the spec has the groups; else one threshold is for all, as when a batch is scored."""
+        own = self.model.manifest.thresholds
+        return own if own and set(own.by) in map(set, self.spec.groupings) else None
+
+    @property
     def is_quick(self) -> bool:
         """Whether a few scores take less than it takes to hand them to another thread."""
         return self.model.compiled is not None
@@ -103,14 +109,13 @@ class Scorer:
         return Scored(scores.tolist(), self._decide(scores, rows), self._unseen(features, len(rows)))
 
     def _decide(self, scores: np.ndarray, rows: Sequence[Row]) -> list[bool]:
-        thresholds = self.model.manifest.thresholds
-        if thresholds is None:
+        if (thresholds := self.thresholds) is None:
             return [score >= self.spec.decision.threshold for score in scores.tolist()]
         return thresholds.decide(scores, self._groups(rows, thresholds)).tolist()
 
     def _groups(self, rows: Sequence[Row], thresholds: Thresholds) -> list[str]:
         """The group of each row; none where the columns that tell it were not sent, as with rows of model inputs."""
-        if not all(name in rows[0] and name in self.spec.columns for name in thresholds.by):
+        if not all(name in rows[0] for name in thresholds.by):
             return [""] * len(rows)
         columns = pd.DataFrame({name: [row[name] for row in rows] for name in thresholds.by})
         return grouping(columns, thresholds.by, self.spec).of_rows.tolist()

@@ -7,8 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from include.evaluation.parts import acted_on
 from include.evaluation.thresholds import Thresholds
 from include.features.build import feature_version
 from include.registry import tracking, versions
@@ -121,6 +124,47 @@ def test_thresholds_by_group_decide_where_the_model_has_them(telco_champion: Ser
         assert running.http.get("/v1/model").json()["thresholds"] == groups
         answer = running.http.post("/v1/explain", json={"row": rows[0]})
         assert (answer.status_code, answer.json()["code"]) == (503, "NO_EXPLANATION")
+
+
+def sensitive_tenure(content: dict[str, Any]) -> None:
+    content["columns"]["tenure"]["sensitive"] = True
+    content["gate"]["slices"]["bins"] = {"tenure": [12]}
+
+
+def ordinary(content: dict[str, Any]) -> None:
+    """Neither tenure nor gender makes groups; the other threshold shows when the edit is followed."""
+    for name in ("tenure", "gender"):
+        content["columns"][name].pop("sensitive")
+    content["gate"]["slices"].pop("bins")
+    content["gate"].pop("fairness")
+    content["decision"]["false_positive"] -= 10
+
+
+@pytest.mark.parametrize(
+    ("column", "never", "always"), [("tenure", "below 12", "12 or more"), ("gender", "Female", "Male")]
+)
+def test_thresholds_of_groups_that_the_spec_has_no_more_decide_nothing(
+    column: str, never: str, always: str, telco_champion: Served, tmp_path: Path, rows
+) -> None:
+    groups = {f"{column}: {never}": 1.0, f"{column}: {always}": 0.0}
+    own = Thresholds(constraint="equal_opportunity", by=(column,), groups=groups, otherwise=0.0, rows=9)
+    home = home_with(telco_champion, tmp_path, sensitive_tenure)
+    home.promote(repackaged(telco_champion, tmp_path / "package", thresholds=own.model_dump()), "second")
+
+    def batch(answers: list[dict[str, Any]]) -> list[bool]:
+        scores = np.array([one["score"] for one in answers])
+        return acted_on(pd.DataFrame(rows), scores, own, load(home.spec_path)).tolist()
+
+    with api(home) as running:
+        running.wait("2")
+        answers = running.predict(*rows)
+        assert [one["decision"] for one in answers] == batch(answers)
+        home.change(ordinary)
+        threshold = load(home.spec_path).decision.threshold
+        until(lambda: running.http.get("/v1/model").json()["threshold"] == threshold)
+        answers = running.predict(*rows)
+        assert [one["decision"] for one in answers] == batch(answers) == [one["score"] >= threshold for one in answers]
+        assert running.http.get("/v1/model").json()["thresholds"] is None
 
 
 def test_a_home_without_a_model_says_so_until_there_is_one(telco_champion: Served, tmp_path: Path, rows) -> None:
