@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 import uuid
-import zlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -224,4 +224,5 @@ def _predictions(
 
 
 def _is_drawn(key: str, share: float) -> bool:
-    return zlib.crc32(key.encode()) < share * 2**32
+    """By another hash than the sampling of the capture, which would else keep the answers of one version alone."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest()) < share * 2**32

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +14,11 @@ from include.registry import versions
 from include.serving import shadow
 from include.serving.shadow import Answered, Shadow
 from tests.serving.test_follower import other_model
-from tests.serving_api import Served, api, home_with, until
+from tests.serving_api import Change, Served, api, home_with, until
 
 
-def with_challenger(champion: Served, folder: Path, **serving: object) -> Served:
-    home = home_with(champion, folder, lambda content: content.update(serving=serving))
+def with_challenger(champion: Served, folder: Path, *changes: Change, **serving: object) -> Served:
+    home = home_with(champion, folder, lambda content: content.update(serving=serving), *changes)
     home.set_alias(versions.CHALLENGER, home.register(other_model(champion, folder / "package"), "second"))
     return home
 
@@ -63,6 +65,22 @@ def test_a_canary_answers_for_its_share_always_the_same_customers(telco_champion
     for one in first:
         role = {"1": "champion", "2": "challenger"}[one["model_version"]]
         assert (kept[one["prediction_id"]].role, kept[one["prediction_id"]].version) == (role, one["model_version"])
+
+
+def test_the_sampling_of_the_capture_keeps_the_same_share_of_both_versions_answers(
+    telco_champion: Served, tmp_path: Path, rows
+) -> None:
+    def half(content: dict[str, Any]) -> None:
+        content["capture"] = {"sampling": 0.5}
+
+    home = with_challenger(telco_champion, tmp_path, half, challenger="canary", share=0.5)
+    nameless = {name: value for name, value in rows[0].items() if name != "customerID"}
+    with api(home) as running:
+        until(lambda: running.metric("modelops_model_info", role="challenger", version="2") == 1)
+        answers = Counter(one["model_version"] for one in running.predict(*[nameless] * 1000))
+    kept = Counter(one.version for one in running.captured())
+    for version in ("1", "2"):
+        assert 0.4 < kept[version] / answers[version] < 0.6
 
 
 def test_a_challenger_is_left_alone_unless_the_spec_asks_for_it(telco_champion: Served, tmp_path: Path, rows) -> None:
