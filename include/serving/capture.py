@@ -30,11 +30,11 @@ COUNT_SECONDS = 1.0
 class Captured:
     """One row that was scored.
 
-    ``prediction_id`` and ``role`` together are unique: the answer of the shadow to a row has the id of the answer that
-    the caller got. ``at`` is in UTC. ``entity`` is the spec's id of the row. ``inputs`` is the row in the spec's
-    columns, or the model's inputs where the caller sent those. ``score`` is the probability of the positive class,
-    ``decision`` whether it reached the threshold. ``observed_at`` (UTC) is when a row was observed that was looked up,
-    and None where the row says so itself, or was observed when it was sent.
+    ``prediction_id`` and ``role`` together are unique: the answer of the shadow to a row has id and times of the answer
+    that the caller got. ``at`` (UTC) is when that was given. ``entity`` is the spec's id of the row. ``inputs`` is the
+    row in the spec's columns, or the model's inputs where the caller sent those. ``score`` is the probability of the
+    positive class, ``decision`` whether it reached the threshold. ``observed_at`` (UTC) is when a row was observed that
+    was looked up, and None where the row says so itself, or was observed when it was sent.
     """
 
     prediction_id: str

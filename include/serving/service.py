@@ -94,21 +94,21 @@ class Service:
 
         ``are_inputs``: they are rows of model inputs. ``observed`` is when they were observed, if they do not say so.
         """
-        at, ids = datetime.now(UTC), [uuid.uuid4().hex for _ in rows]
+        at = datetime.now(UTC)
+        answered = [Answered(uuid.uuid4().hex, row, are_inputs, at, observed) for row in rows]
         found: dict[int, Prediction] = {}
         records: list[Captured] = []
-        for role, scorer, places in self._parts(champion, rows, ids, are_inputs):
-            own = [rows[place] for place in places]
-            features, scored = await _beside(own, scorer, are_inputs)
+        for role, scorer, places in self._parts(champion, answered, are_inputs):
+            own = [answered[place] for place in places]
+            features, scored = await _beside([one.row for one in own], scorer, are_inputs)
             reasons = await self._explainer.reasons(scorer, features) if with_reasons else [None] * len(own)
             latency = (time.perf_counter() - began) * 1000
-            own_ids = [ids[place] for place in places]
-            records += _records(scorer, role, own, own_ids, at, scored, latency, observed)
-            found |= zip(places, _predictions(scorer, own_ids, scored, reasons), strict=True)
+            records += _records(scorer, role, own, scored, latency)
+            found |= zip(places, _predictions(scorer, own, scored, reasons), strict=True)
             self._count(role, scored)
         await self._keep(records)
         if champion.spec.serving.challenger == SHADOW and self.follower.challenger is not None:
-            self._shadow.offer([Answered(id_, row, are_inputs) for id_, row in zip(ids, rows, strict=True)])
+            self._shadow.offer(answered)
         return [found[place] for place in range(len(rows))]
 
     async def explain(self, scorer: Scorer, row: Row) -> Explanation:
@@ -126,14 +126,14 @@ class Service:
         self.metrics.labels.labels(self.name).inc(len(labels))
 
     def _parts(
-        self, champion: Scorer, rows: Sequence[Row], ids: Sequence[str], are_inputs: bool
+        self, champion: Scorer, answered: Sequence[Answered], are_inputs: bool
     ) -> list[tuple[Role, Scorer, Sequence[int]]]:
         """Who answers which rows, by their places: a canary always the same customers, whatever process asks."""
         challenger, rules = self.follower.challenger, champion.spec.serving
         if rules.challenger != "canary" or challenger is None or not challenger.takes(champion, inputs=are_inputs):
-            return [(CHAMPION, champion, range(len(rows)))]
+            return [(CHAMPION, champion, range(len(answered)))]
         known_by = champion.spec.id
-        drawn = [_is_drawn(row.get(known_by) or id_, rules.share) for row, id_ in zip(rows, ids, strict=True)]
+        drawn = [_is_drawn(one.row.get(known_by) or one.prediction_id, rules.share) for one in answered]
         parts: list[tuple[Role, Scorer, Sequence[int]]] = [
             (CHAMPION, champion, [place for place, one in enumerate(drawn) if not one]),
             (CHALLENGER, challenger, [place for place, one in enumerate(drawn) if one]),
@@ -145,12 +145,10 @@ class Service:
         are_inputs = answered[0].are_inputs
         if champion is None or challenger is None or not challenger.takes(champion, inputs=are_inputs):
             return  # it has gone, or become champion, since the rows were answered
-        at, began = datetime.now(UTC), time.perf_counter()
-        rows = [one.row for one in answered]
-        _, scored = await asyncio.to_thread(_score, challenger, rows, are_inputs)
-        latency = (time.perf_counter() - began) * 1000 / len(rows)
-        ids = [one.prediction_id for one in answered]
-        await self.capture.write(_records(challenger, SHADOW, rows, ids, at, scored, latency, None))
+        began = time.perf_counter()
+        _, scored = await asyncio.to_thread(_score, challenger, [one.row for one in answered], are_inputs)
+        latency = (time.perf_counter() - began) * 1000 / len(answered)
+        await self.capture.write(_records(challenger, SHADOW, answered, scored, latency))
         self._count(SHADOW, scored)
 
     async def _keep(self, records: list[Captured]) -> None:
@@ -200,27 +198,33 @@ def _score(scorer: Scorer, rows: Sequence[Row], are_inputs: bool) -> tuple[Colum
 
 
 def _records(
-    scorer: Scorer,
-    role: Role,
-    rows: Sequence[Row],
-    ids: Sequence[str],
-    at: datetime,
-    scored: Scored,
-    latency: float,
-    observed: datetime | None,
+    scorer: Scorer, role: Role, answered: Sequence[Answered], scored: Scored, latency: float
 ) -> list[Captured]:
-    key, version = scorer.spec.id, scorer.version
     return [
-        Captured(id_, at, version, role, row.get(key), row, score, decision, latency, observed)
-        for id_, row, score, decision in zip(ids, rows, scored.scores, scored.decisions, strict=True)
+        Captured(
+            prediction_id=one.prediction_id,
+            at=one.at,
+            version=scorer.version,
+            role=role,
+            entity=one.row.get(scorer.spec.id),
+            inputs=one.row,
+            score=score,
+            decision=decision,
+            latency_ms=latency,
+            observed_at=one.observed_at,
+        )
+        for one, score, decision in zip(answered, scored.scores, scored.decisions, strict=True)
     ]
 
 
 def _predictions(
-    scorer: Scorer, ids: Sequence[str], scored: Scored, reasons: Sequence[Reasons | None]
+    scorer: Scorer, answered: Sequence[Answered], scored: Scored, reasons: Sequence[Reasons | None]
 ) -> list[Prediction]:
-    of_rows = zip(ids, scored.scores, scored.decisions, scored.unseen, reasons, strict=True)
-    return [Prediction(id_, scorer.version, score, act, unseen, why) for id_, score, act, unseen, why in of_rows]
+    of_rows = zip(answered, scored.scores, scored.decisions, scored.unseen, reasons, strict=True)
+    return [
+        Prediction(one.prediction_id, scorer.version, score, act, unseen, why)
+        for one, score, act, unseen, why in of_rows
+    ]
 
 
 def _is_drawn(key: str, share: float) -> bool:

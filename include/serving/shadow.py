@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from include.serving.rows import Row
 
@@ -19,11 +20,13 @@ MOST_ROWS, MOST_WAITING = 50, 20_000
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A row that the champion has answered; ``are_inputs``: it is one of model inputs."""
+    """A row that a caller is answered; ``are_inputs``: it is one of model inputs. For the times see ``Captured``."""
 
     prediction_id: str
     row: Row
     are_inputs: bool
+    at: datetime
+    observed_at: datetime | None = None
 
 
 Score = Callable[[Sequence[Answered]], Awaitable[None]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from include.registry import versions
 from include.serving import shadow
 from include.serving.shadow import Answered, Shadow
+from include.stack.scoring_api import published_route
 from tests.serving.test_follower import other_model
-from tests.serving_api import Change, Served, api, home_with, until
+from tests.serving_api import Change, Served, api, home_with, publish, until
 
 
 def with_challenger(champion: Served, folder: Path, *changes: Change, **serving: object) -> Served:
@@ -39,6 +41,22 @@ def test_the_shadow_scores_every_row_after_its_answer_and_is_kept_beside_it(
         assert (champion.version, shadowed.version) == ("1", "2")
         assert champion.inputs == shadowed.inputs
         assert champion.score != shadowed.score
+        assert (champion.at, champion.observed_at) == (shadowed.at, shadowed.observed_at)
+
+
+def test_a_row_that_is_looked_up_was_observed_at_one_time_for_both(
+    telco_champion: Served, tmp_path: Path, rows
+) -> None:
+    home = with_challenger(telco_champion, tmp_path, challenger="shadow")
+    publish(home, telco_champion)
+    route = published_route(rows[0]["customerID"])
+    with api(home) as running:
+        until(lambda: running.metric("modelops_model_info", role="challenger", version="2") == 1)
+        until(lambda: running.http.post(route).status_code == 200)
+        observed = datetime.fromisoformat(running.http.post(route).json()["observed_at"])
+    kept = running.captured()
+    assert {one.role for one in kept} == {"champion", "shadow"}
+    assert {one.observed_at for one in kept} == {observed}
 
 
 def test_what_waits_for_the_shadow_is_scored_before_the_end(telco_champion: Served, tmp_path: Path, rows) -> None:
@@ -94,7 +112,7 @@ def test_a_challenger_is_left_alone_unless_the_spec_asks_for_it(telco_champion: 
 
 
 def answered(count: int) -> list[Answered]:
-    return [Answered(str(number), {}, False) for number in range(count)]
+    return [Answered(str(number), {}, False, datetime.now(UTC)) for number in range(count)]
 
 
 def test_the_shadow_s_queue_is_bounded_and_what_is_dropped_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
