@@ -2,8 +2,8 @@
 
 A label belongs to one event. It names the event by the prediction id, or by the id of the row and the UTC day of its
 observation, and then it is the label of all that was predicted for this row on that day. Of two labels of one event the
-one that was known later counts: it corrects the other. Two labels of one event in the same request contradict each
-other, and the request is refused whole.
+one that was known later counts: it corrects the other. Two labels of one event in the same request that differ
+contradict each other, and the request is refused whole.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Feedback:
 
     @property
     def event(self) -> tuple[str | None, str | None, date | None]:
-        return self.prediction_id, self.entity, self.observed_at.date() if self.observed_at else None
+        """What names the event: a prediction id does so alone."""
+        day = self.observed_at.date() if self.observed_at and self.prediction_id is None else None
+        return self.prediction_id, self.entity, day
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,12 @@ def _encode(label: Feedback) -> bytes:
 def _label(item: Mapping[str, Any], spec: UseCase, now: datetime) -> Feedback:
     observed, known = _time(item.get("observed_at")), _time(item.get("known_at"))
     label = float(item["label"].strip() == spec.target.positive)
-    return Feedback(label, known or now, now, item.get("prediction_id"), item.get("entity"), observed)
+    return Feedback(label, known or now, now, _id(item.get("prediction_id")), _id(item.get("entity")), observed)
+
+
+def _id(value: str | None) -> str | None:
+    """Without blanks around it, as the ids of rows."""
+    return None if value is None else value.strip()
 
 
 def _faults(item: Mapping[str, Any], spec: UseCase, now: datetime) -> Iterator[tuple[str, str]]:

@@ -41,14 +41,20 @@ def test_b36_a_label_that_cannot_be_taken_is_refused_with_its_request(case: str,
     assert message in str(refusal.value)
 
 
-@pytest.mark.parametrize(
-    "pair",
-    [(GOOD, {**GOOD, "label": "No"}), (BY_DAY, {**BY_DAY, "observed_at": "2026-11-24T11:00:00Z", "label": "No"})],
-    ids=["by prediction id", "by customer and day"],
-)
-def test_b36_one_event_with_two_labels_in_a_request_is_refused(pair: tuple[dict[str, Any], ...], churn: UseCase):
+CONTRADICTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "by prediction id": (GOOD, {"label": "No"}),
+    "by prediction id, once with its day": (GOOD, {"label": "No", "observed_at": "2026-11-24"}),
+    "by prediction id, once with a blank": (GOOD, {"label": "No", "prediction_id": " a"}),
+    "by customer and day": (BY_DAY, {"label": "No", "observed_at": "2026-11-24T11:00:00Z"}),
+    "by customer and day, once with a blank": (BY_DAY, {"label": "No", "entity": "0042-A "}),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_b36_one_event_with_two_labels_in_a_request_is_refused(case: str, churn: UseCase):
+    first, change = CONTRADICTIONS[case]
     with pytest.raises(FeedbackRefused, match="label 1: contradicts an earlier one"):
-        check(pair, churn, NOW)
+        check([first, {**first, **change}], churn, NOW)
 
 
 def test_the_same_label_twice_is_one(churn: UseCase):

@@ -251,7 +251,9 @@ BY_DAY = {"entity": "0042-A", "observed_at": "2026-11-24", "label": "Yes", "know
 JOINS: dict[str, tuple[Sequence[tuple[str, str, float, str]], Sequence[dict[str, Any]], list[float | None]]] = {
     "no label yet": ([], [], [None, None]),
     "by prediction id": ([], [{"prediction_id": "a", "label": "Yes"}], [1.0, None]),
+    "by prediction id with a blank": ([], [{"prediction_id": " a", "label": "Yes"}], [1.0, None]),
     "by customer and day": ([], [BY_DAY], [1.0, None]),
+    "by customer with a blank and day": ([], [BY_DAY | {"entity": "0042-A "}], [1.0, None]),
     "by the labels feed": ([("0042-A", DAY, 1.0, KNOWN)], [], [1.0, None]),
     "of another day": ([("0042-A", "2026-11-23T23:59:59Z", 1.0, KNOWN)], [], [None, None]),
     "the later one corrects": ([("0042-A", DAY, 0.0, "2026-11-24T13:00:00Z")], [BY_DAY], [0.0, None]),
