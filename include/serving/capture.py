@@ -66,10 +66,11 @@ class Capture:
     def sync_failures(self) -> int:
         return self._writer.sync_failures
 
-    async def write(self, records: Sequence[Captured]) -> None:
+    async def write(self, records: Sequence[Captured]) -> int:
         """Keep ``records``, but for those that the sampling leaves out; return when they may be acknowledged.
 
-        Raises ``CaptureFull`` when the bound on disk is reached, and ``OSError`` when the disk refuses.
+        Returns how many are kept. Raises ``CaptureFull`` when the bound on disk is reached, and ``OSError`` when the
+        disk refuses.
         """
         kept = [record for record in records if self._is_sampled(record.prediction_id)]
         self.not_captured += len(records) - len(kept)
@@ -82,6 +83,7 @@ class Capture:
         if entries:
             self._uncounted -= counted
             await self._writer.write(entries)
+        return len(kept)
 
     def close(self) -> None:
         """Sync and close the segment."""

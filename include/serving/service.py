@@ -153,11 +153,11 @@ class Service:
 
     async def _keep(self, records: list[Captured]) -> None:
         try:
-            await self.capture.write(records)
+            kept = await self.capture.write(records)
         except (CaptureFull, OSError) as problem:
             self._not_kept += len(records)
             raise Problem("NOT_KEPT", str(problem), headers={"Retry-After": "30"}) from problem
-        self._kept += len(records)
+        self._kept += kept  # not in one line with the wait, in which other requests count theirs
 
     def _count(self, role: Role, scored: Scored) -> None:
         self.metrics.rows.labels(self.name, role).inc(len(scored.scores))

@@ -96,9 +96,11 @@ def test_the_sampling_of_the_capture_keeps_the_same_share_of_both_versions_answe
     with api(home) as running:
         until(lambda: running.metric("modelops_model_info", role="challenger", version="2") == 1)
         answers = Counter(one["model_version"] for one in running.predict(*[nameless] * 1000))
+        counted = [running.metric(f"modelops_{name}_rows_total") for name in ("kept", "not_captured")]
     kept = Counter(one.version for one in running.captured())
     for version in ("1", "2"):
         assert 0.4 < kept[version] / answers[version] < 0.6
+    assert counted == [kept.total(), 1000 - kept.total()]
 
 
 def test_a_challenger_is_left_alone_unless_the_spec_asks_for_it(telco_champion: Served, tmp_path: Path, rows) -> None:
