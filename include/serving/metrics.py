@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -32,45 +32,58 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
+        self._watched: list[Service] = []
+        self.registry.register(_Watched(self._watched))
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(f"modelops_{name}", about, ["use_case", *labels], registry=self.registry)
 
     def watch(self, service: Service) -> None:
         """Tell of ``service`` what is counted where it happens, at each scrape."""
-        self.registry.register(_Watched(service))
+        self._watched.append(service)
 
 
 class _Watched(Collector):
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    """Each family once for all services: the text format has one ``# TYPE`` for it, and its samples behind that."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self._services = services
 
     def describe(self) -> list[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        service, name = self._service, self._service.name
-        about = GaugeMetricFamily(
-            "modelops_model_info",
-            "1 for each version that answers",
-            labels=["use_case", "role", "version", "model_sha256"],
-        )
-        for role, scorer in (("champion", service.follower.champion), ("challenger", service.follower.challenger)):
-            if scorer is not None:
-                about.add_metric([name, role, scorer.version, scorer.model.manifest.model_sha256], 1)
-        yield about
-        current = GaugeMetricFamily(
-            "modelops_model_is_current", "Whether the registry's champion answers", labels=["use_case"]
-        )
-        current.add_metric([name], float(service.follower.is_current))
-        yield current
-        trouble = GaugeMetricFamily(
-            "modelops_trouble", "1 for each thing that is not as it should be", labels=["use_case", "code"]
-        )
-        for code in sorted({one.code for one in service.follower.troubles}):
-            trouble.add_metric([name, code], 1)
-        yield trouble
-        for family, about_it, value in service.counted():
-            counter = CounterMetricFamily(f"modelops_{family}", about_it, labels=["use_case"])
-            counter.add_metric([name], value)
-            yield counter
+        yield from (self._versions(), self._current(), self._troubles(), *self._counters())
+
+    def _versions(self) -> Metric:
+        labels = ["use_case", "role", "version", "model_sha256"]
+        found = GaugeMetricFamily("modelops_model_info", "1 for each version that answers", labels=labels)
+        for service in self._services:
+            follower = service.follower
+            for role, scorer in (("champion", follower.champion), ("challenger", follower.challenger)):
+                if scorer is not None:
+                    found.add_metric([service.name, role, scorer.version, scorer.model.manifest.model_sha256], 1)
+        return found
+
+    def _current(self) -> Metric:
+        about = "Whether the registry's champion answers"
+        found = GaugeMetricFamily("modelops_model_is_current", about, labels=["use_case"])
+        for service in self._services:
+            found.add_metric([service.name], float(service.follower.is_current))
+        return found
+
+    def _troubles(self) -> Metric:
+        about = "1 for each thing that is not as it should be"
+        found = GaugeMetricFamily("modelops_trouble", about, labels=["use_case", "code"])
+        for service in self._services:
+            for code in sorted({one.code for one in service.follower.troubles}):
+                found.add_metric([service.name, code], 1)
+        return found
+
+    def _counters(self) -> Iterable[Metric]:
+        found: dict[str, CounterMetricFamily] = {}
+        for service in self._services:
+            for name, about, value in service.counted():
+                new = CounterMetricFamily(f"modelops_{name}", about, labels=["use_case"])
+                found.setdefault(name, new).add_metric([service.name], value)
+        return found.values()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from include.features.build import build
 from include.serving.app import make_app
@@ -126,7 +127,11 @@ def test_use_cases_live_side_by_side_each_with_a_document_of_its_own(telco_champ
         document = running.http.get("/diagnosis/openapi.json").json()
         assert document["servers"] == [{"url": "/diagnosis"}]
         assert document["components"]["schemas"]["Row"]["properties"]["worst area"]["type"] == "number"
-        assert "modelops_trouble" in running.http.get("/metrics").text
+        families = list(text_string_to_metric_families(running.http.get("/metrics").text))
+        assert len(families) == len({family.name for family in families})
+        for name in ("modelops_model_is_current", "modelops_kept_rows"):
+            (family,) = (family for family in families if family.name == name)
+            assert [sample.labels["use_case"] for sample in family.samples] == ["churn", "diagnosis"]
 
 
 @pytest.mark.parametrize("name", ["v1", "ready"])
