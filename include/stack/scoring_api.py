@@ -16,6 +16,8 @@ from include.stack.secrets import local_key
 FOLLOW_SECONDS = 30.0
 """The API follows a promotion within 10 s; a busy machine gets three times that."""
 POLL_SECONDS = 0.25
+UNKNOWN = frozenset({httpx.codes.NOT_FOUND, httpx.codes.UNAUTHORIZED})
+"""What an open route answers of a use case that the API does not know: nothing is there, or a key is asked for."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class ScoringApi:
     """A session for a ``with`` statement with what is served of one use case."""
 
     def __init__(self, url: str, use_case: str, key: str | None = None) -> None:
-        self.url = f"{url}/{use_case}"
+        self.url, self._use_case = f"{url}/{use_case}", use_case
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=10)
 
@@ -60,7 +62,7 @@ class ScoringApi:
     def is_unknown(self) -> bool:
         """Whether the API says that it has no such use case: it knows those that were there when it started."""
         try:
-            return self._client.get("/health").status_code == httpx.codes.NOT_FOUND
+            return self._client.get("/health").status_code in UNKNOWN
         except httpx.HTTPError:
             return False
 
@@ -71,10 +73,18 @@ class ScoringApi:
             content = response.json()
         except (httpx.HTTPError, ValueError) as error:
             return Answering(None, False, (f"nothing answers at {self.url} ({error}); make run starts it",))
+        if response.status_code in UNKNOWN:
+            return Answering(None, False, (self._unknown(),))
         if not response.is_success:
             return Answering(None, False, (content["detail"],))
         troubles = tuple(f"{trouble['code']}: {trouble['detail']}" for trouble in content["troubles"])
         return Answering(content["model_version"], content["is_current"], troubles)
+
+    def _unknown(self) -> str:
+        return (
+            f"the API knows the use cases that were there when it started, and {self._use_case} is none of them; "
+            f"start it anew, as make run USE_CASE={self._use_case} does once a version is promoted"
+        )
 
     def predict_published(self, key: str, version: str) -> Answer:
         """Score the newest published row of an id by ``version``, as soon as that one answers.

@@ -12,11 +12,13 @@ import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from include.cli.status import use_case_state
 from include.features.build import build
 from include.serving.app import make_app
 from include.serving.segments import read_segment, segments
 from include.settings import PROJECT, Settings, SettingsError
 from include.spec import load
+from include.stack.scoring_api import ScoringApi
 from include.training import package
 from tests.conftest import copy_of_churn
 from tests.serving_api import Api, Served, api, telco_rows, until
@@ -148,6 +150,22 @@ def test_every_use_case_is_below_its_name(churn_api: Api, rows) -> None:
     assert answer.json()["predictions"][0]["score"] == churn_api.predict(rows[0])[0]["score"]
     missing = churn_api.http.post("/loans/v1/predict", json={"rows": rows[:1]})
     assert (missing.status_code, missing.json()["code"]) == (404, "NO_SUCH_PLACE")
+
+
+def test_status_says_how_a_use_case_that_is_newer_than_the_api_gets_there(
+    churn_api: Api, telco_champion: Served
+) -> None:
+    settings = replace(telco_champion.settings, api_url=churn_api.url)
+    found = use_case_state(settings, "loans")["api"]
+    assert (found["version"], found["is_current"]) == (None, False)
+    assert found["why"] == (
+        "the API knows the use cases that were there when it started, and loans is none of them; "
+        "start it anew, as make run USE_CASE=loans does once a version is promoted",
+    )
+    for key in (None, churn_api.key):
+        with ScoringApi(churn_api.url, "loans", key) as newer, ScoringApi(churn_api.url, "churn", key) as known:
+            assert (newer.answering().why, newer.is_unknown()) == (found["why"], True)
+            assert (known.answering().version, known.is_unknown()) == ("1", False)
 
 
 def test_labels_are_kept_before_they_are_acknowledged(churn_api: Api, telco_champion: Served, rows) -> None:
