@@ -11,11 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine
 
-from include.cli.console import console, heading, line
+from include.cli.console import console, error, heading, line
 from include.cli.monitoring import monitor_lines, monitor_state
 from include.notifications.outbox import TOO_OLD
 from include.settings import Settings
-from include.spec import discover
+from include.spec import sound
 from include.stack.environment import airflow_url
 from include.stack.scoring_api import ScoringApi
 from include.stack.secrets import USER, load_secrets
@@ -27,15 +27,18 @@ VERDICTS = frozenset({"PROMOTED", "REFUSED", "NOT_EVALUATED", "UNCHANGED", "DRY_
 
 
 def status(settings: Settings, *, as_json: bool) -> int:
-    """Show the state of every use case, as tables or as JSON."""
-    state = {"use_cases": {name: use_case_state(settings, name) for name in discover(settings.use_case_folders)}}
+    """Show the state of every use case, as tables or as JSON; 1 where a spec cannot be used, which is said, too."""
+    specs, faults = sound(settings.use_case_folders)
+    states = {name: use_case_state(settings, name) for name in specs}
     if as_json:
-        print(json.dumps(state, indent=2))
-        return 0
-    for name, found in state["use_cases"].items():
+        print(json.dumps({"use_cases": states, "faults": [str(fault) for fault in faults]}, indent=2))
+        return 1 if faults else 0
+    for name, found in states.items():
         heading(name)
         console.print(_table(found))
-    return 0
+    for fault in faults:
+        error(str(fault))
+    return 1 if faults else 0
 
 
 def use_case_state(settings: Settings, use_case: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from typing import Any
@@ -18,15 +19,22 @@ from include.serving.metrics import Metrics
 from include.serving.routes import use_case_app
 from include.serving.service import Service
 from include.settings import Settings, SettingsError
-from include.spec import discover
+from include.spec import sound
+
+log = logging.getLogger(__name__)
 
 RESERVED = frozenset({"v1", "invocations", "health", "ready", "ping", "version", "metrics"})
 """Routes of the use case at the root, which one below these names would hide."""
 
 
 def make_app(settings: Settings) -> ASGIApp:
-    """Serve the use cases of ``settings``. Raises ``SpecError``, and ``SettingsError`` where there is none."""
-    specs = discover(settings.use_case_folders)
+    """Serve the use cases of ``settings``; one with a spec that cannot be used keeps none of the others from it.
+
+    Raises ``SettingsError`` where there is none.
+    """
+    specs, faults = sound(settings.use_case_folders)
+    for fault in faults:
+        log.error("a use case is not served: %s", fault)
     if not specs:
         raise SettingsError(f"MODELOPS_USE_CASES: no use case in {', '.join(map(str, settings.use_case_folders))}")
     if taken := sorted(specs.keys() & RESERVED):

@@ -145,6 +145,19 @@ def test_a_use_case_must_not_hide_a_route(name: str, tmp_path: Path) -> None:
         make_app(Settings.from_environment(environ))
 
 
+def test_a_spec_that_cannot_be_used_is_told_and_keeps_no_other_from_its_answers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy_of_churn(tmp_path / "use_cases")
+    broken = tmp_path / "use_cases" / "other" / "spec.yaml"
+    broken.parent.mkdir()
+    broken.write_text("name: [")
+    environ = {"MODELOPS_HOME": str(tmp_path / "home"), "MODELOPS_USE_CASES": str(tmp_path / "use_cases")}
+    assert make_app(Settings.from_environment(environ))
+    (told,) = (one.getMessage() for one in caplog.records if one.levelname == "ERROR")
+    assert told.startswith(f"a use case is not served: {broken}: not readable as YAML")
+
+
 def test_every_use_case_is_below_its_name(churn_api: Api, rows) -> None:
     answer = churn_api.http.post("/churn/v1/predict", json={"rows": rows[:1]})
     assert answer.json()["predictions"][0]["score"] == churn_api.predict(rows[0])[0]["score"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from include.settings import Settings
 from include.state import runs
 from include.state.database import connect
 from include.state.runs import Run
+from tests.conftest import copy_of_churn
 
 MARKUP = "'[/bold]' and [red]x[/red] are no values of 'Contract[0]'"
 
@@ -27,3 +29,23 @@ def test_reasons_are_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.count(MARKUP) == 3
     assert "drifted: [/bold]" in shown
+
+
+def test_a_spec_that_cannot_be_used_is_named_and_hides_no_other_use_case(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy_of_churn(tmp_path / "use_cases")
+    broken = tmp_path / "use_cases" / "other" / "spec.yaml"
+    broken.parent.mkdir()
+    broken.write_text("name: [")
+    folders = {"MODELOPS_USE_CASES": str(tmp_path / "use_cases"), "MODELOPS_MLFLOW_PORT": "1"}
+    settings = Settings.from_environment({"MODELOPS_HOME": str(tmp_path / "home"), **folders})
+    (tmp_path / "home").mkdir()
+    assert status(settings, as_json=False) == 1
+    shown = capsys.readouterr()
+    assert "churn" in shown.out
+    assert f"{broken}: not readable as YAML" in shown.err
+    assert status(settings, as_json=True) == 1
+    content = json.loads(capsys.readouterr().out)
+    assert list(content["use_cases"]) == ["churn"]
+    assert content["faults"][0].startswith(f"{broken}: not readable")
