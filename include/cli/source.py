@@ -10,8 +10,9 @@ from include.cli.console import say
 from include.data import contract
 from include.data import sources as data_sources
 from include.data.calendar import today
+from include.data.fetch import store_of
 from include.settings import Settings
-from include.spec import URI_ADVICE, holds_password
+from include.spec import URI_ADVICE, UseCase, holds_password
 from include.stack import StackError
 from include.state import publications, sources
 from include.state.database import connect
@@ -27,20 +28,28 @@ def register_source(settings: Settings, source: str, use_case: str = "churn") ->
     engine = connect(settings.state_url)
     if holds_password(uri):
         raise StackError(f"SOURCE {URI_ADVICE}.")
-    if data_sources.kind_of(uri) == "sql":
-        data_sources.newest_day(uri, spec)
-    elif data_sources.kind_of(uri) == "simulator":
-        data_sources.parse_simulator(uri)
-    elif data_sources.kind_of(uri) == "replay" and "://" not in uri:
-        if not Path(uri).is_file():
-            raise StackError(f"SOURCE={source}: there is no file {uri}.")
-        contract.read(Path(uri), spec)
+    match data_sources.kind_of(uri):
+        case "sql":
+            data_sources.newest_day(uri, spec)
+        case "simulator":
+            data_sources.parse_simulator(uri)
+        case "daily":
+            store_of(uri)
+        case "replay":
+            _refuse_file(uri, spec, sources.get(engine, use_case))
     try:
         sources.choose(engine, use_case, uri)
     except sources.SourceMixed as refusal:
         raise StackError(str(refusal)) from refusal
-    chosen = sources.get(engine, use_case)
-    data_sources.refuse_changed(uri, chosen.sha256 if chosen else None)
+
+
+def _refuse_file(uri: str, spec: UseCase, chosen: sources.SourceRow | None) -> None:
+    """Refuse a file that is not there, does not fit, or is another one than when it was replayed."""
+    if "://" not in uri:
+        if not Path(uri).is_file():
+            raise StackError(f"SOURCE: there is no file {uri}.")
+        contract.read(Path(uri), spec)
+    data_sources.refuse_changed(uri, chosen.sha256 if chosen and chosen.uri == uri else None)
 
 
 def source(settings: Settings, uri: str, use_case: str) -> int:

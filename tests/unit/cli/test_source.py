@@ -10,7 +10,8 @@ import pytest
 from include.__main__ import main
 from include.cli.source import newest_as_of, register_source
 from include.data.calendar import today
-from include.errors import DataRejected
+from include.errors import DataRejected, SourceAway
+from include.files import sha256_of
 from include.settings import Settings
 from include.stack import StackError
 from include.state import sources
@@ -55,6 +56,34 @@ def test_an_unknown_parameter_of_the_simulator_is_named(settings: Settings):
     with pytest.raises(DataRejected, match="rows_a_day"):
         register_source(settings, "simulator:?rows_a_day=12")
     assert registered(settings) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("nowhere://telco.csv", "Protocol not known: nowhere"),
+        ("nowhere://{day}.csv", "Protocol not known: nowhere"),
+        ("sqlite:////nowhere/telco.db", "the database does not answer"),
+        ("postgresql://reader@warehouse:x/shop", "expected postgresql"),
+    ],
+)
+def test_a_source_that_cannot_be_read_leaves_the_one_before(settings: Settings, source: str, says: str):
+    register_source(settings, "simulator:?seed=3")
+    before = registered(settings)
+    with pytest.raises((DataRejected, SourceAway), match=says):
+        register_source(settings, source)
+    assert registered(settings) == before
+
+
+def test_a_file_that_has_changed_since_it_was_replayed_is_refused(settings: Settings, telco_csv: Path, tmp_path: Path):
+    replayed = tmp_path / "telco.csv"
+    replayed.write_bytes(telco_csv.read_bytes())
+    register_source(settings, str(replayed))
+    sources.pin(connect(settings.state_url), "churn", str(replayed), sha256_of(replayed), "2026-11-24")
+    register_source(settings, str(replayed))
+    replayed.write_bytes(telco_csv.read_bytes() + telco_csv.read_bytes().splitlines()[-1])
+    with pytest.raises(DataRejected, match="has changed since it was replayed"):
+        register_source(settings, str(replayed))
 
 
 def test_a_second_source_is_refused_once_data_is_published(settings: Settings, telco_csv: Path):

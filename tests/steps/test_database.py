@@ -1,0 +1,65 @@
+"""A database as a source, from the command that chooses it to what is published."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from include.__main__ import main
+from include.settings import Settings
+from tests.bad_input.loans import ROWS, SPEC, Loop, loans
+from tests.steps.loop import ingest
+
+pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
+
+DAY = date(2024, 3, 1)
+
+
+class Bank(Loop):
+    """The loans in a file of SQLite: a table of them, and one of labels that come later."""
+
+    def execute(self, statement: str, rows: Sequence[Sequence[Any]] = ((),)) -> None:
+        with sqlite3.connect(self.folder / "bank.db") as connection:
+            connection.executemany(statement, rows)
+        connection.close()
+
+    def grant(self, day: date) -> None:
+        """The loans of one more day."""
+        self.execute("INSERT INTO loans VALUES (?, ?, ?, ?, ?, ?)", loans(day).drop(columns="failed").to_numpy())
+
+    def bring(self, as_of: str) -> str:
+        """The outcome of an ingest."""
+        self.runs.append(f"ingest/i{len(self.runs)}")
+        return ingest(self.runs[-1].split("/")[1], as_of, self.name)
+
+
+@pytest.fixture
+def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    folder = tmp_path / "use_cases" / "loans"
+    folder.mkdir(parents=True)
+    source = {"table": "loans", "labels_query": "SELECT loan, observed_at, failed, known_at FROM labels"}
+    spec = {"name": "loans", **SPEC, "source": {"uri": f"sqlite:///{tmp_path}/bank.db", **source}}
+    (folder / "spec.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
+    (folder / "features.py").write_text('"""No derived features."""\n', encoding="utf-8")
+    monkeypatch.setenv("MODELOPS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MODELOPS_USE_CASES", str(tmp_path / "use_cases"))
+    bank = Bank("loans", Settings.from_environment(), tmp_path)
+    bank.execute("CREATE TABLE loans (loan, granted, amount, age, purpose, region)")
+    bank.execute("CREATE TABLE labels (loan, observed_at, failed, known_at)")
+    bank.grant(DAY)
+    return bank
+
+
+def test_a_database_is_chosen_and_ingested(bank: Bank, capsys: pytest.CaptureFixture[str]) -> None:
+    uri = f"sqlite:///{bank.folder}/bank.db"
+    assert main(["source", uri, "--use-case", "loans"]) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out == f"loans reads from {uri}.\n"
+    assert bank.bring("2024-03-02") == "PUBLISHED", bank.reason
+    assert (len(bank.table("customers")), bank.adds_up()) == (ROWS, True)
+    assert main(["source", uri, "--use-case", "loans"]) == 0
