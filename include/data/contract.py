@@ -97,6 +97,11 @@ def strip(text: pd.Series) -> pd.Series:
     return stripped.where(stripped != "")
 
 
+def stripped(value: object) -> str:
+    """One value as the text that ``strip`` makes of it; empty where that is null."""
+    return "" if value is None else str(value).strip()
+
+
 def map_labels(text: pd.Series, spec: UseCase) -> tuple[pd.Series, np.ndarray]:
     """Labels as 1.0, 0.0 or NaN for blank, and a mask of those that are none of the target's two values."""
     given = strip(text)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl
 
-from include.data import sql
+from include.data import contract, sql
 from include.data.calendar import days_between
 from include.data.fetch import digest_of, fetch, store_of
 from include.data.simulator import ID_ROWS, Drift, simulate_day
@@ -205,7 +205,7 @@ def _late_rows(rows: sql.Relation, seen: Seen, days: int) -> Iterator[sql.Row]:
     for day in days_between(end - timedelta(days=days), end):
         known = seen.keys(day)
         for row in rows.read(day, day + timedelta(days=1)):
-            if (str(row[0]).strip(), datetime.fromisoformat(row[1])) not in known:
+            if (contract.stripped(row[0]), datetime.fromisoformat(row[1])) not in known:
                 yield row
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.data import tables
+from include.data import contract, tables
 from include.data.calendar import midnight
 from include.spec import UseCase
 from include.state.publications import Publication
@@ -46,7 +46,8 @@ class Lake:
         rows = self._columns("customers", of_day, [self.spec.id, OBSERVED])
         good = zip(rows[self.spec.id], rows[OBSERVED].dt.to_pydatetime(), strict=True)
         quarantined = self._columns("quarantine", [(AS_OF, ">", day.isoformat())], ["row"])["row"].map(json.loads)
-        bad = ((row[self.spec.id].strip(), datetime.fromisoformat(row[self.spec.observed_at])) for row in quarantined)
+        texts = ((row[self.spec.id], row[self.spec.observed_at]) for row in quarantined)
+        bad = ((contract.stripped(id_), datetime.fromisoformat(time)) for id_, time in texts)
         return {*good, *bad}
 
     def labels(self, as_of: date) -> pd.DataFrame:

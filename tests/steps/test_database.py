@@ -29,9 +29,11 @@ class Bank(Loop):
             connection.executemany(statement, rows)
         connection.close()
 
-    def grant(self, day: date) -> None:
-        """The loans of one more day."""
-        self.execute("INSERT INTO loans VALUES (?, ?, ?, ?, ?, ?)", loans(day).drop(columns="failed").to_numpy())
+    def grant(self, day: date, **values: Any) -> None:
+        """The loans of one more day, the first of them with other ``values``."""
+        frame = loans(day).drop(columns="failed").astype(object)
+        frame.loc[0, list(values)] = list(values.values())
+        self.execute("INSERT INTO loans VALUES (?, ?, ?, ?, ?, ?)", frame.to_numpy())
 
     def bring(self, as_of: str) -> str:
         """The outcome of an ingest."""
@@ -52,14 +54,27 @@ def bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bank:
     bank = Bank("loans", Settings.from_environment(), tmp_path)
     bank.execute("CREATE TABLE loans (loan, granted, amount, age, purpose, region)")
     bank.execute("CREATE TABLE labels (loan, observed_at, failed, known_at)")
-    bank.grant(DAY)
     return bank
 
 
 def test_a_database_is_chosen_and_ingested(bank: Bank, capsys: pytest.CaptureFixture[str]) -> None:
+    bank.grant(DAY)
     uri = f"sqlite:///{bank.folder}/bank.db"
     assert main(["source", uri, "--use-case", "loans"]) == 0, capsys.readouterr().err
     assert capsys.readouterr().out == f"loans reads from {uri}.\n"
     assert bank.bring("2024-03-02") == "PUBLISHED", bank.reason
     assert (len(bank.table("customers")), bank.adds_up()) == (ROWS, True)
     assert main(["source", uri, "--use-case", "loans"]) == 0
+
+
+@pytest.mark.parametrize("loan", [None, "", "  "])
+def test_a_row_without_an_id_is_quarantined_once(bank: Bank, loan: str | None) -> None:
+    bank.grant(DAY, loan=loan)
+    assert bank.bring("2024-03-02") == "PUBLISHED", bank.reason
+    assert (bank.adds_up(), len(bank.table("quarantine"))) == (True, 1)
+    assert bank.bring("2024-03-03") == "NO_NEW_DATA", bank.reason
+    bank.grant(date(2024, 3, 3))
+    assert bank.bring("2024-03-04") == "PUBLISHED"
+    assert (bank.adds_up(), len(bank.table("customers"))) == (True, ROWS)
+    assert bank.latest is not None
+    assert bank.latest.rows_quarantined == 0
