@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl
 
-from include.data import contract, sql
+import pandas as pd
+
+from include.data import contract, late_labels, sql
 from include.data.calendar import days_between
 from include.data.fetch import digest_of, fetch, store_of
 from include.data.simulator import ID_ROWS, Drift, simulate_day
@@ -44,7 +46,8 @@ class Simulator:
 class Landed:
     """One file on this side of the border. ``day`` is None for a file that is replayed over many days.
 
-    A ``late`` file holds rows of days that were published before the rows came; its ``day`` is the last of these.
+    A ``late`` file holds what came after the run that published its days: rows, whose ``day`` is the last of these, or
+    labels, whose ``day`` is the one on which they became known.
     """
 
     kind: Literal["rows", "labels"]
@@ -59,13 +62,15 @@ class Landed:
 class Seen:
     """What earlier runs have published: the last day, the newest ``as_of``, each file's URI with its SHA-256.
 
-    ``keys`` gives the id and the time of every row of a day that has come so far; without it no row is known as late.
+    ``keys`` gives the id and the time of every row of a day that has come so far, ``labels`` every label that became
+    known from a day on, with ``known_at``; without them no row and no label is known as late.
     """
 
     last_day: date | None = None
     as_of: date | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     keys: Callable[[date], set[tuple[str, datetime]]] | None = None
+    labels: Callable[[date], pd.DataFrame] | None = None
 
 
 Kind = Literal["simulator", "sql", "daily", "replay"]
@@ -177,7 +182,7 @@ def _land_labels(uri: str, spec: UseCase, seen: Seen, as_of: date, folder: Path)
 
 
 def _land_sql(uri: str, spec: UseCase, seen: Seen, as_of: date, folder: Path) -> list[Landed]:
-    """A file for each new day that has rows, one for rows that came late, one for each new day of labels.
+    """A file for each new day that has rows, one for rows that came late, one for each day of new or late labels.
 
     A past ``as_of`` brings nothing: what was known then is published already, and stays as it was.
     """
@@ -189,9 +194,13 @@ def _land_sql(uri: str, spec: UseCase, seen: Seen, as_of: date, folder: Path) ->
         landed = [_save(rows, found, "rows", day, folder, maximum) for day, found in rows.by_day(first, as_of)]
         late = _late_rows(rows, seen, spec.source.late_days)
         if seen.last_day and (one := next(late, None)):  # at least one: an empty file is refused
-            landed.append(_save(rows, chain([one], late), "rows", seen.last_day, folder, maximum, late=as_of))
+            name = f"late-{as_of}"
+            landed.append(_save(rows, chain([one], late), "rows", seen.last_day, folder, maximum, late=name))
         if spec.source.labels_query:
             labels = sql.labels(connection, uri, spec)
+            for day, found in _late_labels(labels, seen, spec):
+                name = f"late-{as_of}-of-{day}"
+                landed.append(_save(labels, found, "labels", day, folder, maximum, late=name))
             new = labels.by_day(seen.as_of, as_of)
             landed += [_save(labels, found, "labels", day, folder, maximum) for day, found in new]
     return landed
@@ -207,6 +216,21 @@ def _late_rows(rows: sql.Relation, seen: Seen, days: int) -> Iterator[sql.Row]:
         for row in rows.read(day, day + timedelta(days=1)):
             if (contract.stripped(row[0]), datetime.fromisoformat(row[1])) not in known:
                 yield row
+
+
+def _late_labels(labels: sql.Relation, seen: Seen, spec: UseCase) -> Iterator[tuple[date, Iterator[sql.Row]]]:
+    """Labels of the last ``late_days`` days before the newest ``as_of`` that had not come by then, day after day."""
+    if seen.as_of is None or seen.labels is None:
+        return
+    first = seen.as_of - timedelta(days=spec.source.late_days)
+    known = seen.labels(first)
+    for day, rows in labels.by_day(first, seen.as_of):
+        of_day = list(rows)
+        text = [[contract.stripped(value) for value in row] for row in of_day]
+        raw = contract.RawTable(pd.DataFrame(text, columns=labels.names, dtype="str"), (), labels.name)
+        late = list(compress(of_day, late_labels.are_news(raw, day, known, spec)))
+        if late:
+            yield day, iter(late)
 
 
 def newest_day(uri: str, spec: UseCase) -> date | None:
@@ -260,9 +284,10 @@ def _save(
     day: date,
     folder: Path,
     maximum_bytes: int,
-    late: date | None = None,
+    late: str = "",
 ) -> Landed:
-    part = f"late-{late}" if late else str(day)
+    """Write the rows of ``day`` to a file; ``late`` is the name of one that came after its day was published."""
+    part = late or str(day)
     target = folder / f"{kind}-{part}.csv"
     with whole(target) as temporary, open(temporary, "w", encoding="utf-8", newline="") as sink:
         writer = csv.writer(sink)
@@ -274,7 +299,7 @@ def _save(
                 raise DataRejected("TOO_LARGE", message)
     with open(target, "rb") as written:
         digest = hashlib.file_digest(written, "sha256").hexdigest()
-    return Landed(kind, str(day), str(target), digest, f"{source.name}/{part}", late is not None)
+    return Landed(kind, str(day), str(target), digest, f"{source.name}/{part}", bool(late))
 
 
 def _suffix(uri: str) -> str:

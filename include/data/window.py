@@ -53,10 +53,19 @@ class Lake:
     def labels(self, as_of: date) -> pd.DataFrame:
         """Labels known before ``as_of``: id, observed_at, label (1.0 or 0.0), known_at."""
         if "labels" not in self.publication.versions:
-            time = pd.Series(dtype="datetime64[us, UTC]")
-            return pd.DataFrame({self.spec.id: pd.Series(dtype="str"), OBSERVED: time, LABEL: 0.0, KNOWN: time})
+            return self._no_labels()
         rows = self._read("labels", as_of.isoformat(), [(KNOWN, "<", midnight(as_of))])
         return self._newest(rows, [self.spec.id, OBSERVED])
+
+    def every_label(self, first_day: date) -> pd.DataFrame:
+        """Labels that became known from ``first_day`` on, with those that were corrected since.
+
+        The columns are those that ``labels`` names, whatever run brought the rows.
+        """
+        if "labels" not in self.publication.versions:
+            return self._no_labels()
+        known = [(KNOWN, ">=", midnight(first_day))]
+        return self._columns("labels", known, [self.spec.id, OBSERVED, LABEL, KNOWN])
 
     def labelled(self, first_day: date, as_of: date) -> pd.DataFrame:
         """Observations joined with their labels; ``label`` is NaN where none is known yet."""
@@ -75,6 +84,10 @@ class Lake:
             return pd.DataFrame({name: pd.Series(dtype="datetime64[us, UTC]") for name in columns})
         uri = tables.table_uri(self.uri, self.spec.name, table)
         return tables.read(uri, self.publication.versions[table], filters=list(filters), columns=columns)
+
+    def _no_labels(self) -> pd.DataFrame:
+        time = pd.Series(dtype="datetime64[us, UTC]")
+        return pd.DataFrame({self.spec.id: pd.Series(dtype="str"), OBSERVED: time, LABEL: 0.0, KNOWN: time})
 
     def _newest(self, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         """A corrected row replaces the one it corrects, from the correction's ``as_of`` on."""

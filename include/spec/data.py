@@ -88,7 +88,7 @@ class Source(Frozen):
     labels_query: str | None = None
     """Labels that come later: a SELECT of the id, ``observed_at``, the target and ``known_at``."""
     late_days: int = Field(7, ge=0)
-    """How many of the published days are read again for rows that came to the database late."""
+    """How many of the published days are read again for rows and labels that came to the database late."""
 
 
 class Limits(Frozen):

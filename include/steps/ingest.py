@@ -77,7 +77,8 @@ def validate(work: Work, record: Record) -> Record:
     rules = result.broken_rules[bad].to_numpy()
     quarantine = pd.DataFrame({"row": [json.dumps(row) for row in rows.raw[bad].to_dict("records")], "rule": rules})
     _stage(work, record["uri"], rows.frame[good], labels.frame, quarantine)
-    return {"rows_in": result.rows_in, "quarantined": int(bad.sum()), "late": rows.late}
+    late = {"late": rows.late, "late_labels": labels.counts.get("late", 0)}
+    return {"rows_in": result.rows_in, "quarantined": int(bad.sum()), **late}
 
 
 @step
@@ -106,6 +107,7 @@ def publish(work: Work, record: Record) -> Record:
     sources.pin(work.engine, work.run.use_case, record["uri"], digest, work.run.as_of)
     what = f"{len(rows)} rows of {publication.first_day} to {publication.last_day}, {record['quarantined']} quarantined"
     what += f", {record['late']} late" if record["late"] else ""
+    what += f"; {record['late_labels']} label(s) late" if record["late_labels"] else ""
     runs.record(work.engine, work.run, "PUBLISHED", [what], data_version=publication.data_version, simulated=simulated)
     log.info("published %s as %s", what, publication.data_version)
     return {"data_version": publication.data_version, "rows": len(rows)}
@@ -139,7 +141,7 @@ def _seen(work: Work) -> Seen:
     files = {uri: digest for publication in earlier for uri, digest in publication.files.items()}
     last = earlier[-1]
     lake = Lake(work.settings.lake_uri, work.spec, last)
-    return Seen(date.fromisoformat(last.last_day), date.fromisoformat(last.as_of), files, lake.keys)
+    return Seen(date.fromisoformat(last.last_day), date.fromisoformat(last.as_of), files, lake.keys, lake.every_label)
 
 
 def _named(files: list[Landed]) -> str:
@@ -179,7 +181,8 @@ def _without_repeats(seen: Seen, landed: list[Landed]) -> list[Landed]:
         known[file.sha256] = file.uri
         kept.append(file)
     if not any(file.kind == "rows" for file in kept):
-        raise NothingToDo("NO_NEW_DATA", *repeats)
+        alone = f"{len(kept)} file(s) of labels without new rows; they come with the next rows"
+        raise NothingToDo("NO_NEW_DATA", *repeats, *([alone] if kept else []))
     return kept
 
 
@@ -254,8 +257,18 @@ def _read_labels(work: Work, files: list[Landed]) -> _Labels:
     every = _concat([_labels_of(work, file) for file in files])
     known = every.dropna(subset=["label"])
     kept = known.drop_duplicates(keys, keep="last")
-    counts = {"rows": len(every), "blank": len(every) - len(known), "repeated": len(known) - len(kept)}
+    late = _late_labels(work, kept)
+    counts = {"rows": len(every), "blank": len(every) - len(known), "repeated": len(known) - len(kept), "late": late}
     return _Labels(kept.reset_index(drop=True), counts)
+
+
+def _late_labels(work: Work, labels: pd.DataFrame) -> int:
+    """How many labels became known before the ``as_of`` of what is published; from this run's on they count."""
+    published = _seen(work).as_of
+    late = labels[labels["known_at"] < midnight(published)] if published else labels.head(0)
+    if len(late):
+        log.warning("%d label(s) are late, the oldest known since %s", len(late), late["known_at"].min().date())
+    return len(late)
 
 
 def _labels_of(work: Work, file: Landed) -> pd.DataFrame:

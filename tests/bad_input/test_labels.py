@@ -71,7 +71,7 @@ def test_good_labels_are_published_and_blank_ones_counted(maker: Maker, monkeypa
     outcome, loop = fed(maker, monkeypatch, "labels-blank", changed("failed", ""))
     assert outcome == "PUBLISHED"
     assert len(published(loop)) == ROWS - 1
-    assert loop.evidence["labels"] == {"rows": ROWS, "blank": 1, "repeated": 0}
+    assert loop.evidence["labels"] == {"rows": ROWS, "blank": 1, "repeated": 0, "late": 0}
 
 
 def test_the_same_label_twice_is_one_label(maker: Maker, monkeypatch: pytest.MonkeyPatch):

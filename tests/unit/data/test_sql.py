@@ -247,6 +247,30 @@ def test_labels_that_become_known_later(bring, warehouse: Warehouse, orders: Use
     assert [(file.kind, file.day, ids(file)) for file in again] == [("labels", "2024-03-05", ["c"])]
 
 
+def test_labels_that_come_late_are_files_of_their_own(bring, warehouse: Warehouse, orders: UseCase) -> None:
+    for name, day in (("a", "2024-03-01"), ("b", "2024-03-01"), ("c", "2024-03-04"), ("too late", "2024-02-20")):
+        warehouse.insert(order(name, day))
+    query = 'SELECT "order no", placed_at AS observed_at, paid, placed_at AS known_at FROM orders'
+    spec = with_source(orders, labels_query=query)
+    placed, known = (
+        pd.Series(pd.to_datetime([time], utc=True)).dt.as_unit("us") for time in ("2024-03-01T09:00", "2024-03-01")
+    )
+    lake = pd.DataFrame(
+        {"order no": pd.Series(["a"], dtype="str"), "observed_at": placed, "label": 1.0, "known_at": known}
+    )
+    asked: list[date] = []
+    seen = Seen(date(2024, 3, 3), date(2024, 3, 4), labels=lambda first: asked.append(first) or lake)
+    landed = [file for file in bring("2024-03-05", seen, spec) if file.kind == "labels"]
+    assert [(file.day, file.late, ids(file)) for file in landed] == [
+        ("2024-03-01", True, ["b"]),
+        ("2024-03-04", False, ["c"]),
+    ]
+    assert landed[0].uri == f"{warehouse.uri}#labels_query/late-2024-03-05-of-2024-03-01"
+    assert asked == [date(2024, 2, 26)]
+    none = bring("2024-03-05", seen, with_source(spec, late_days=0))
+    assert [ids(file) for file in none if file.kind == "labels"] == [["c"]]
+
+
 @pytest.mark.parametrize(
     ("statement", "code", "message"),
     [

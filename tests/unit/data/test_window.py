@@ -117,7 +117,17 @@ def test_a_label_counts_when_it_is_known_and_published(publisher: Publisher, as_
     assert dict(joined.dropna(subset=["label"])[["customerID", "label"]].to_numpy()) == found
 
 
+def test_every_label_that_became_known_is_told_also_one_that_was_corrected(publisher: Publisher) -> None:
+    publisher.publish("labels", "2026-01-20", ("a", "2026-01-02", 1.0), known="2026-01-16")
+    publisher.publish("labels", "2026-01-20", ("b", "2026-01-02", 1.0), known="2026-01-15T23:59")
+    lake = publisher.publish("labels", "2026-02-20", ("a", "2026-01-02", 0.0), known="2026-01-17")
+    found = lake.every_label(date(2026, 1, 16)).sort_values("known_at")
+    assert found[["customerID", "label"]].to_numpy().tolist() == [["a", 1.0], ["a", 0.0]]
+    assert list(found.columns) == ["customerID", "observed_at", "label", "known_at"]
+
+
 def test_without_any_label_every_row_is_unlabelled(publisher: Publisher) -> None:
     joined = publisher.publish("customers", "2026-01-10", ("a", "2026-01-02", 1)).labelled(START, END)
     assert (len(joined), joined["label"].isna().all()) == (1, True)
     assert labels(publisher.now(), END) == {}
+    assert publisher.now().every_label(START).empty
