@@ -7,6 +7,7 @@ wakes `<use case>_score`.
 | What you see | What it means | What to do |
 | --- | --- | --- |
 | `land` skipped, `NO_NEW_DATA` | everything up to `as_of` is published | nothing |
+| `open_run` or `land` failed, the log names a parameter | the run cannot use it, such as an `as_of` to come of a database, which grows until then | start again as the log says |
 | `land` failed, `MISSING_FILE` | the source has no file for a day | put the file there, clear the task |
 | `validate` failed, `QUARANTINE_RATE`, `TOO_FEW_ROWS`, `COLUMN_ALL_NULL` | the batch broke a limit and was refused whole; nothing was published | open `validation.html` in the run's folder, mend the file, start the DAG again |
 | `validate` failed, another code | the file cannot be what the spec says: unreadable, other columns, times in the future, labels that contradict each other | the message names the file, the place and the remedy |

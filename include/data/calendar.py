@@ -9,7 +9,7 @@ import pandas as pd
 
 
 def today() -> date:
-    """The UTC date of the clock; for the edge of the system only, never for a step."""
+    """The UTC date of the clock; for the edge of the system only, never for the ``as_of`` of a step."""
     return datetime.now(UTC).date()
 
 

@@ -20,10 +20,10 @@ from urllib.parse import parse_qsl
 import pandas as pd
 
 from include.data import contract, late_labels, sql
-from include.data.calendar import days_between
+from include.data.calendar import days_between, today
 from include.data.fetch import digest_of, fetch, store_of
 from include.data.simulator import ID_ROWS, Drift, simulate_day
-from include.errors import DataRejected
+from include.errors import BadRequest, DataRejected
 from include.files import whole, write_text
 from include.spec import UseCase, is_database
 
@@ -114,7 +114,8 @@ def _drift(kind: str | None, start: str | None) -> Drift | None:
 def land(uri: str, spec: UseCase, seen: Seen, *, as_of: date, folder: Path) -> list[Landed]:
     """Bring what ``seen`` does not hold yet of the days before ``as_of`` into ``folder``; it may be nothing.
 
-    A static file is replayed once; ``DataRejected`` (``SOURCE_CHANGED``) when it is another one by now.
+    A static file is replayed once; ``DataRejected`` (``SOURCE_CHANGED``) when it is another one by now. ``BadRequest``
+    for an ``as_of`` that a database has not come to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     match kind_of(uri):
@@ -123,6 +124,7 @@ def land(uri: str, spec: UseCase, seen: Seen, *, as_of: date, folder: Path) -> l
         case "daily":
             return _land_daily(uri, spec, seen, as_of, folder)
         case "sql":
+            _refuse_ahead(uri, as_of)
             return _land_sql(uri, spec, seen, as_of, folder)
         case _ if seen.last_day:
             refuse_changed(uri, seen.files.get(uri))
@@ -179,6 +181,15 @@ def _land_labels(uri: str, spec: UseCase, seen: Seen, as_of: date, folder: Path)
     found = [(day, uri.replace("{day}", str(day))) for day in daily_days(uri) if day < as_of]
     new = [(day, one) for day, one in found if one not in seen.files]
     return [_fetch(one, folder / f"labels-{day}{_suffix(uri)}", "labels", day, spec) for day, one in new]
+
+
+def _refuse_ahead(uri: str, as_of: date) -> None:
+    """A day that is not over would pass for published whole, and the days up to ``as_of`` would not be read again."""
+    if as_of > (day := today()):
+        raise BadRequest(
+            f"as_of is {as_of}, and {uri} grows until that day begins; expected at most {day}, today in UTC; start the "
+            "run again with such a day, or without as_of"
+        )
 
 
 def _land_sql(uri: str, spec: UseCase, seen: Seen, as_of: date, folder: Path) -> list[Landed]:

@@ -83,6 +83,9 @@ def step(function: Callable[Concatenate[Work, Record, P], Record]) -> Callable[C
         except DataRejected as refusal:
             runs.record(work.engine, work.run, "DATA_REJECTED", [f"{refusal.code}: {refusal}"])
             raise
+        except BadRequest as refusal:
+            runs.record(work.engine, work.run, "BAD_REQUEST", [str(refusal)])
+            raise
         except Exception as error:  # recorded for the person who reads the ledger, and raised again for the retry
             runs.record_error(work.engine, work.run, task, f"{type(error).__name__}: {error}")
             raise

@@ -15,7 +15,7 @@ import yaml
 from include.__main__ import main
 from include.cli.source import newest_as_of, register_source
 from include.cli.status import use_case_state
-from include.data import tables
+from include.data import sources, tables
 from include.settings import Settings
 from include.stack import StackError
 from include.state import publications, runs
@@ -47,6 +47,7 @@ class House:
 def house(postgres: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     monkeypatch.setenv("MODELOPS_USE_CASES", str(tmp_path / "use_cases"))
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    monkeypatch.setattr(sources, "today", lambda: date(2026, 11, 24))
     sensors().to_csv(tmp_path / "sensors.csv", index=False)
     assert main(["init", "sensors", "--from", str(tmp_path / "sensors.csv"), "--target", "breaks"]) == 0
     with database(postgres, "plant") as url:

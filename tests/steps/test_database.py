@@ -12,11 +12,14 @@ import pytest
 import yaml
 
 from include.__main__ import main
+from include.data import sources
 from include.data.window import Lake
+from include.errors import BadRequest
 from include.settings import Settings
 from include.spec import find
+from include.steps.ingest import land
 from tests.bad_input.loans import ROWS, SPEC, Loop, loans
-from tests.steps.loop import ingest
+from tests.steps.loop import close, ingest, open_run
 
 pytestmark = pytest.mark.filterwarnings("default")  # third-party libraries warn about each other
 
@@ -147,3 +150,15 @@ def test_a_label_waits_for_new_rows(bank: Bank) -> None:
     assert bank.reason == "1 file(s) of labels without new rows; they come with the next rows"
     assert days(bank, 4) == ["PUBLISHED"]
     assert bank.known("2024-03-05") == {5: 1.0}
+
+
+def test_an_as_of_to_come_keeps_no_day_from_being_read(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "today", lambda: date(2024, 3, 3))
+    assert days(bank, 1) == ["PUBLISHED"]
+    bank.grant(date(2024, 3, 2))
+    with pytest.raises(BadRequest):
+        land(open_run("ingest", "typed", {"as_of": "2042-03-03"}, use_case="loans"))
+    assert close("ingest", "typed", "loans", failed=["land"]) == "BAD_REQUEST"
+    bank.runs.append("ingest/typed")
+    assert bank.reason.startswith("as_of is 2042-03-03, and sqlite://")
+    assert bank.bring("2024-03-03") == "PUBLISHED"

@@ -145,6 +145,11 @@ def test_simulated_days_come_with_the_labels_that_have_matured(bring, churn: Use
     assert bring(uri, Seen(date(2026, 1, 9)), spec=spec) == []
 
 
+def test_days_to_come_can_be_simulated_and_replayed(bring, churn: UseCase, tmp_path: Path) -> None:
+    (tmp_path / "telco.csv").write_text("a\n1\n")
+    assert [len(bring(uri, as_of=date(2999, 1, 1))) for uri in ("simulator:?days=2", f"{tmp_path}/telco.csv")] == [2, 1]
+
+
 # A file a day.
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from include.data import contract, sources
 from include.data.sources import Landed, Seen
-from include.errors import DataRejected, SourceAway
+from include.errors import BadRequest, DataRejected, SourceAway
 from include.spec import UseCase
 from tests.postgres import PASSWORD
 
@@ -136,6 +136,15 @@ def test_what_was_known_in_the_past_is_not_read_again(bring, warehouse: Warehous
     warehouse.insert(order("a", "2024-03-01"), order("b", "2024-03-05"))
     seen = Seen(date(2024, 3, 1), date(2024, 3, 10))
     assert bring("2024-03-10", seen) == bring("2024-03-04", seen) == []
+
+
+def test_a_day_that_is_not_over_is_refused(bring, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "today", lambda: date(2024, 3, 4))
+    warehouse.insert(order("a", "2024-03-03"), order("b", "2024-03-04"))
+    assert [ids(file) for file in bring("2024-03-04")] == [["a"]]
+    for seen in (Seen(), Seen(date(2024, 3, 3), date(2024, 3, 9))):
+        with pytest.raises(BadRequest, match=r"as_of is 2024-03-05, and .* expected at most 2024-03-04, today in UTC"):
+            bring("2024-03-05", seen)
 
 
 def test_b37_rows_that_come_late_are_a_file_of_their_own(bring, warehouse: Warehouse, orders: UseCase) -> None:

@@ -245,6 +245,7 @@ def work(run: Run, record: dict[str, Any]) -> dict[str, Any]:
     [
         pytest.param(NothingToDo("REFUSED", "too bad"), "REFUSED", ("too bad",), id="a normal end"),
         pytest.param(ledger.DataRejected("NO_ROWS", "empty"), "DATA_REJECTED", ("NO_ROWS: empty",), id="bad data"),
+        pytest.param(BadRequest("as_of is far"), "BAD_REQUEST", ("as_of is far",), id="a parameter"),
         pytest.param(OSError("full"), "FAILED", ("work: OSError: full", "task work failed"), id="a fault"),
     ],
 )
