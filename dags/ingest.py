@@ -11,6 +11,7 @@ wakes `<use case>_score`.
 | `land` failed, `MISSING_FILE` | the source has no file for a day | put the file there, clear the task |
 | `validate` failed, `QUARANTINE_RATE`, `TOO_FEW_ROWS`, `COLUMN_ALL_NULL` | the batch broke a limit and was refused whole; nothing was published | open `validation.html` in the run's folder, mend the file, start the DAG again |
 | `validate` failed, another code | the file cannot be what the spec says: unreadable, other columns, times in the future, labels that contradict each other | the message names the file, the place and the remedy |
+| `publish` skipped, `DRY_RUN` | the batch was judged only: `run_mode` is `dry_run`, or the run is a backfill | nothing |
 | `publish` retried | the table or the state database was busy | nothing; a repeat writes nothing twice |
 
 Rows that break a row rule are in the `quarantine` table with the rule's name.

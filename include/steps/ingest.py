@@ -22,6 +22,7 @@ from include.files import read_json, read_parquet, require_hash, write_parquet, 
 from include.state import decisions, publications, runs, sources
 from include.state.lock import hold
 from include.state.publications import Publication
+from include.state.runs import DRY_RUN
 from include.steps.ledger import Record, Work, step
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def validate(work: Work, record: Record) -> Record:
 
 @step
 def publish(work: Work, record: Record) -> Record:
-    """Append to the tables and make their versions visible with one row; a repeat changes nothing."""
+    """Append to the tables and make their versions visible with one row; a repeat and a dry run change nothing."""
     files = read_json(Path(record["manifest"]))
     rows = read_parquet(work.folder / f"{ROWS}.parquet")
     simulated = data_sources.kind_of(record["uri"]) == "simulator"
@@ -102,15 +103,23 @@ def publish(work: Work, record: Record) -> Record:
         simulated=simulated,
         files={file["uri"]: file["sha256"] for file in files},
     )
+    what = _counted(publication, record)
+    if work.run.run_mode == DRY_RUN:
+        raise NothingToDo("DRY_RUN", f"run_mode is dry_run: would publish {what}")
     publication = _publish(work, publication)
     digest = files[0]["sha256"] if data_sources.kind_of(record["uri"]) == "replay" else None
     sources.pin(work.engine, work.run.use_case, record["uri"], digest, work.run.as_of)
-    what = f"{len(rows)} rows of {publication.first_day} to {publication.last_day}, {record['quarantined']} quarantined"
-    what += f", {record['late']} late" if record["late"] else ""
-    what += f"; {record['late_labels']} label(s) late" if record["late_labels"] else ""
     runs.record(work.engine, work.run, "PUBLISHED", [what], data_version=publication.data_version, simulated=simulated)
     log.info("published %s as %s", what, publication.data_version)
     return {"data_version": publication.data_version, "rows": len(rows)}
+
+
+def _counted(publication: Publication, record: Record) -> str:
+    """What is published, in a line of the ledger."""
+    days = f"{publication.first_day} to {publication.last_day}"
+    what = f"{publication.rows_published} rows of {days}, {publication.rows_quarantined} quarantined"
+    what += f", {record['late']} late" if record["late"] else ""
+    return what + (f"; {record['late_labels']} label(s) late" if record["late_labels"] else "")
 
 
 def _publish(work: Work, publication: Publication) -> Publication:

@@ -185,7 +185,7 @@ def test_every_end_of_a_run_is_told(parsed, kind):
     }
 
 
-def test_only_the_retrain_can_be_a_dry_run(parsed):
+def test_only_the_form_of_the_retrain_asks_for_a_dry_run(parsed):
     assert parsed["dags"]["churn_retrain"]["params"] == ["as_of", "reason", "run_mode"]
     for kind in ("ingest", "monitor", "score"):
         assert parsed["dags"][f"churn_{kind}"]["params"] == ["as_of", "reason"]

@@ -28,10 +28,10 @@ def close(kind: Kind, run_id: str, use_case: str = "churn", failed: Sequence[str
     return ledger.close_run(use_case, kind, run_id, list(failed))
 
 
-def ingest(run_id: str, as_of: str, use_case: str = "churn") -> str:
+def ingest(run_id: str, as_of: str, use_case: str = "churn", run_type: str = "manual", **conf: str) -> str:
     from include.steps import ingest as steps
 
-    run = open_run("ingest", run_id, {"as_of": as_of}, use_case=use_case)
+    run = open_run("ingest", run_id, {"as_of": as_of, **conf}, run_type, use_case)
     with suppress(NothingToDo, DataRejected):
         steps.publish(steps.validate(steps.land(run)))
     return close("ingest", run_id, use_case)

@@ -11,7 +11,7 @@ from include.cli.source import register_source
 from include.cli.status import use_case_state
 from include.errors import BadRequest, NothingToDo
 from include.settings import Settings
-from include.state import promotions, publications, requests, runs
+from include.state import decisions, promotions, publications, requests, runs, sources
 from include.state.database import connect
 from tests.steps.loop import FIRST, ingest, monitor, open_run, retrain
 
@@ -45,6 +45,22 @@ def test_dry_run_registers_nothing(settings: Settings, telco_csv: Path):
     state = use_case_state(settings, "churn")
     assert state["champion"] is None
     assert state["registered_versions"] == 0
+
+
+def test_a_dry_run_of_an_ingest_publishes_nothing_and_neither_does_a_backfill(settings: Settings, telco_csv: Path):
+    register_source(settings, str(telco_csv))
+    assert ingest("i1", FIRST, run_mode="dry_run") == "DRY_RUN"
+    assert ingest("b1", FIRST, run_type="backfill") == "DRY_RUN"
+    engine = connect(settings.state_url)
+    row, chosen = runs.get(engine, "churn", "ingest", "i1"), sources.get(engine, "churn")
+    assert row is not None
+    assert row.reasons[0].startswith("run_mode is dry_run: would publish 7043 rows of 2026-09-25 to 2026-11-23, 0")
+    assert [one.outcome for one in decisions.of_kind(engine, "churn", "batch")] == ["PASS", "PASS"]
+    assert publications.latest(engine, "churn", "data") is None
+    assert not Path(settings.lake_uri).exists()
+    assert chosen is not None
+    assert chosen.first_as_of is None
+    assert ingest("i2", FIRST) == "PUBLISHED"
 
 
 def test_covariate_drift_leads_to_one_retrain_with_its_reason(settings: Settings):
