@@ -125,7 +125,7 @@ def open_run(
     run_mode = DRY_RUN if run_type == BACKFILL else conf.get("run_mode") or ENABLED
     run = Run(use_case, kind, run_id, as_of, run_mode, conf.get("reason") or run_type)
     for dead in runs.close_dead(engine, run) if run_type != BACKFILL else []:
-        _settle(engine, use_case, dead, "FAILED")
+        _settle(engine, use_case, kind, dead, "FAILED")
         log.warning("closed the ledger row of run %s, which ended without closing it", dead)
     runs.open_row(engine, run, **details)
     reach("run.opened")
@@ -151,8 +151,10 @@ def _waiting(engine: Engine, use_case: str, kind: Kind, run_id: str) -> list[str
     return [request.as_of for request in waiting]
 
 
-def _settle(engine: Engine, use_case: str, run_id: str, outcome: str) -> None:
+def _settle(engine: Engine, use_case: str, kind: Kind, run_id: str, outcome: str) -> None:
     """Say how it ended to what the run has taken; a run that died gives it back."""
+    if kind != "retrain":  # no other kind takes anything, and a run of another DAG may have the same id
+        return
     requests.settle(engine, use_case, run_id, outcome)
     if outcome == "FAILED":
         overrides.give_back(engine, use_case, run_id)
@@ -200,7 +202,7 @@ def close_run(use_case: str, kind: Kind, run_id: str, failed: list[str], why: st
     engine = connect(settings.state_url)
     outcome = runs.close_row(engine, use_case, kind, run_id, failed, why)
     reach("run.closed")
-    _settle(engine, use_case, run_id, outcome)
+    _settle(engine, use_case, kind, run_id, outcome)
     if kind == "retrain":
         from include.registry import tracking  # MLflow takes seconds to import; only this DAG needs it
 

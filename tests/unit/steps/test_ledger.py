@@ -16,6 +16,7 @@ from include.state.database import connect, metadata
 from include.state.publications import Publication
 from include.state.runs import Run
 from include.steps import ledger
+from tests.conftest import MlflowServer
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 TOKYO, NEW_YORK = timezone(timedelta(hours=9)), timezone(timedelta(hours=-5))
@@ -265,14 +266,40 @@ def test_a_step_adds_its_findings_to_the_record(engine: Engine) -> None:
     assert found == {"run": vars(run), "rows": 3, "of": "churn"}
 
 
-@pytest.mark.parametrize(("outcome", "free"), [("REFUSED", False), (None, True)], ids=["judged", "died"])
-def test_an_override_is_given_back_by_a_run_that_died(engine: Engine, outcome: str | None, free: bool) -> None:
-    run = opened("monitor")  # whose end needs no MLflow
+def take_override(engine: Engine, run: Run) -> None:
     because = {"obstacle": "CHAMPION_DAMAGED", "because": "the store burnt down", "by": "Ada"}
     override = overrides.give(engine, "churn", champion="3", until="9999-12-31", **because)
     assert overrides.take(engine, run, override)
+
+
+@pytest.mark.parametrize(("outcome", "free"), [("REFUSED", False), (None, True)], ids=["judged", "died"])
+def test_what_a_retrain_has_taken_is_given_back_if_it_died(
+    engine: Engine, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch, outcome: str | None, free: bool
+) -> None:
+    monkeypatch.setenv("MODELOPS_MLFLOW_PORT", str(mlflow_server.port))
+    ask(engine, "2026-11-10")
+    run = opened()
+    take_override(engine, run)
     if outcome:
         runs.record(engine, run, outcome)
-    ledger.close_run("churn", "monitor", run.run_id, [])
-    (kept,) = overrides.every(engine, "churn")
-    assert (kept.used_by is None) == free
+    ledger.close_run("churn", "retrain", run.run_id, [])
+    (kept,), (request,) = overrides.every(engine, "churn"), requests.every(engine, "churn")
+    assert (kept.used_by is None, request.claimed_by is None, request.outcome) == (free, free, outcome)
+
+
+@pytest.mark.parametrize("kind", ["ingest", "monitor", "score"])
+@pytest.mark.parametrize("outcome", ["PUBLISHED", None], ids=["ended", "died"])
+def test_a_run_of_another_dag_with_the_same_id_leaves_it_to_the_retrain(
+    engine: Engine, kind: Any, outcome: str | None
+) -> None:
+    ask(engine, "2026-11-10")
+    take_override(engine, opened("retrain", "scheduled__2026-11-24"))
+    other = opened(kind, "scheduled__2026-11-24")
+    if outcome:
+        runs.record(engine, other, outcome)
+        ledger.close_run("churn", kind, other.run_id, [])
+    else:
+        opened(kind, "scheduled__2026-11-25")
+        assert row(engine, other.run_id, kind).outcome == "FAILED"
+    (kept,), (request,) = overrides.every(engine, "churn"), requests.every(engine, "churn")
+    assert (kept.used_by, request.claimed_by, request.outcome) == (other.run_id, other.run_id, None)
