@@ -112,8 +112,8 @@ def close_row(engine: Engine, use_case: str, kind: Kind, run_id: str, failed: li
     return str(outcome)
 
 
-def close_dead(engine: Engine, run: Run) -> list[str]:
-    """Close the rows that earlier runs of this kind left open; return their run ids.
+def close_dead(engine: Engine, run: Run) -> dict[str, str]:
+    """Close the rows that earlier runs of this kind left open; return the outcomes by run id.
 
     But for backfills a DAG has one active run at a time, so a row that is still open when the next run starts has no
     run behind it.
@@ -127,9 +127,7 @@ def close_dead(engine: Engine, run: Run) -> list[str]:
     with engine.connect() as connection:
         rows = connection.execute(select(db.runs.c.run_id, db.runs.c.details).where(left_open)).all()
     dead = [str(row.run_id) for row in rows if row.details.get("run_type") != BACKFILL]
-    for run_id in dead:
-        close_row(engine, run.use_case, run.kind, run_id, failed=[])
-    return dead
+    return {run_id: close_row(engine, run.use_case, run.kind, run_id, failed=[]) for run_id in dead}
 
 
 def get(engine: Engine, use_case: str, kind: str, run_id: str) -> LedgerRow | None:

@@ -124,9 +124,10 @@ def open_run(
     # A backfill judges the past; only a run of the present may change what serves.
     run_mode = DRY_RUN if run_type == BACKFILL else conf.get("run_mode") or ENABLED
     run = Run(use_case, kind, run_id, as_of, run_mode, conf.get("reason") or run_type)
-    for dead in runs.close_dead(engine, run) if run_type != BACKFILL else []:
-        _settle(engine, use_case, kind, dead, "FAILED")
-        log.warning("closed the ledger row of run %s, which ended without closing it", dead)
+    left_open = runs.close_dead(engine, run) if run_type != BACKFILL else {}
+    for dead, outcome in left_open.items():
+        _settle(engine, use_case, kind, dead, outcome)
+        log.warning("closed the ledger row of run %s, which ended without closing it, as %s", dead, outcome)
     runs.open_row(engine, run, **details)
     reach("run.opened")
     # A dry run changes nothing, so it must not take a request away from the run that can answer it.

@@ -118,10 +118,10 @@ def test_the_next_run_closes_what_dead_ones_left_open(engine: Engine) -> None:
     close(engine, replace(RUN, run_id="r0"))
     for other in others:
         runs.open_row(engine, other, run_type="backfill" if other.run_id == "b1" else "scheduled")
-    assert runs.close_dead(engine, replace(RUN, run_id="r2")) == ["r1"]
+    assert runs.close_dead(engine, replace(RUN, run_id="r2")) == {"r1": "FAILED"}
     assert (row(engine).outcome, row(engine).reasons) == ("FAILED", ("the run ended before its last task",))
     assert [row(engine, other).ended_at for other in others] == [None, None, None]
-    assert runs.close_dead(engine, replace(RUN, run_id="r2")) == []
+    assert runs.close_dead(engine, replace(RUN, run_id="r2")) == {}
 
 
 def test_the_last_run_is_the_one_opened_last(engine: Engine) -> None:

@@ -287,6 +287,18 @@ def test_what_a_retrain_has_taken_is_given_back_if_it_died(
     assert (kept.used_by is None, request.claimed_by is None, request.outcome) == (free, free, outcome)
 
 
+def test_what_a_retrain_with_a_verdict_has_taken_stays_taken_though_its_row_was_left_open(engine: Engine) -> None:
+    """It was killed between its verdict and its last task."""
+    ask(engine, "2026-11-10")
+    run = opened("retrain", "killed")
+    take_override(engine, run)
+    runs.record(engine, run, "REFUSED")
+    opened("retrain", "next")
+    assert row(engine, "killed").outcome == "REFUSED"
+    (kept,), (request,) = overrides.every(engine, "churn"), requests.every(engine, "churn")
+    assert (kept.used_by, request.claimed_by, request.outcome) == ("killed", "killed", "REFUSED")
+
+
 @pytest.mark.parametrize("kind", ["ingest", "monitor", "score"])
 @pytest.mark.parametrize("outcome", ["PUBLISHED", None], ids=["ended", "died"])
 def test_a_run_of_another_dag_with_the_same_id_leaves_it_to_the_retrain(
