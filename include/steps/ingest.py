@@ -19,6 +19,7 @@ from include.data.sources import Landed, Seen
 from include.data.window import Lake
 from include.errors import DataRejected, NothingToDo
 from include.files import read_json, read_parquet, require_hash, write_parquet, write_text
+from include.spec import UseCase
 from include.state import decisions, publications, runs, sources
 from include.state.lock import hold
 from include.state.publications import Publication
@@ -40,14 +41,19 @@ def land(work: Work, record: Record) -> Record:
     folder = work.settings.home / "landing" / work.run.use_case / work.folder.name
     landed = data_sources.land(uri, work.spec, seen, as_of=as_of, folder=folder)
     if not landed:
-        last = seen.last_day
-        known = f"everything up to {last} is published" if last else f"{uri} has no day before {as_of}"
-        raise NothingToDo("NO_NEW_DATA", known)
+        raise NothingToDo("NO_NEW_DATA", _nothing_new(uri, work.spec, seen, as_of))
     landed = _without_repeats(seen, landed)
     manifest = work.folder / "landed.json"
     write_text(manifest, json.dumps([asdict(file) for file in landed], indent=2))
     log.info("landed %d file(s) of %s", len(landed), uri)
     return {"uri": uri, "manifest": str(manifest)}
+
+
+def _nothing_new(uri: str, spec: UseCase, seen: Seen, as_of: date) -> str:
+    known = f"everything up to {seen.last_day} is published" if seen.last_day else f"{uri} has no day before {as_of}"
+    if uri == spec.source_uri:
+        return known
+    return f"{known}; {uri} was chosen for this home, so {spec.source_uri}, which the spec names, is not read"
 
 
 @step

@@ -28,6 +28,9 @@ def test_the_real_file_becomes_a_champion_and_again_changes_nothing(settings: Se
     assert low <= 0.845 <= high
     assert state["registered_versions"] == 1
     assert ingest("i2", FIRST) == "NO_NEW_DATA"
+    unread = runs.get(connect(settings.state_url), "churn", "ingest", "i2")
+    assert unread
+    assert f"{telco_csv} was chosen for this home, so simulator:" in unread.reasons[0]
     assert retrain("r2") == "UNCHANGED"
     again = use_case_state(settings, "churn")
     assert again["champion"] == state["champion"]
