@@ -60,6 +60,7 @@ class Draft:
     """The parts of a spec that depend on the file. ``left_out`` names the columns that are no features, and why."""
 
     id: str
+    ids_return: bool
     observed_at: str | None
     target: str
     positive: str
@@ -67,6 +68,7 @@ class Draft:
     rows: int
     class_rows: int
     positive_rate: float
+    label_coverage: float
     columns: dict[str, dict[str, Any]]
     features: tuple[str, ...]
     left_out: dict[str, str]
@@ -88,6 +90,7 @@ def draft(text: pd.DataFrame, wishes: Wishes) -> Draft:
     counts = dict(zip(profiles[target].values, profiles[target].counts, strict=True))
     return Draft(
         id=key,
+        ids_return=bool(text[key].duplicated().any()),
         observed_at=time,
         target=target,
         positive=positive,
@@ -95,6 +98,7 @@ def draft(text: pd.DataFrame, wishes: Wishes) -> Draft:
         rows=len(text),
         class_rows=min(counts.values()),
         positive_rate=counts[positive] / sum(counts.values()),
+        label_coverage=sum(counts.values()) / len(text),
         columns={name: column(found, key) for name, found in inputs.items()},
         features=features,
         left_out=nameless | why_not,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tempfile
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class Scale:
     gate_class_rows: int
     monitoring_rows: int
     new_labels: int
+    label_coverage: float
     average_precision: float
     brier: float
 
@@ -48,6 +50,8 @@ class Scale:
             gate_class_rows=_between(2, rare // 8, 50),
             monitoring_rows=_between(10, rows * 3 // days // 2, 200),
             new_labels=_between(10, rows // 20, 100),
+            # Four fifths of what the file has, where the usual limit is close to that or above it.
+            label_coverage=0.9 if found.label_coverage > 0.95 else math.floor(80 * found.label_coverage) / 100,
             # A model that guesses scores the rate itself, a perfect one 1.
             average_precision=round(rate + 0.1 * (1 - rate), 2),
             brier=round(rate * (1 - rate), 3),
@@ -94,6 +98,10 @@ def _report(settings: Settings, folder: Path, found: Draft) -> None:
     heading(f"Drafted {folder}")
     line(f"id             {found.id}")
     line(f"target         {found.target}: {found.positive} ({found.positive_rate:.1%}) against {found.negative}")
+    if found.label_coverage < 1:
+        line(f"  no label     {1 - found.label_coverage:.1%} of the rows")
+    if found.ids_return:
+        line("  returns      one id may stand in many rows, at other times")
     line(f"observed at    {found.observed_at or 'no such column; the file is spread over days'}")
     line(f"features       {len(found.features)} of {len(found.columns)} columns")
     for name, why in found.left_out.items():

@@ -67,15 +67,15 @@ def newest_as_of(settings: Settings, use_case: str) -> date:
     published = publications.latest(engine, use_case, "data")
     known = date.fromisoformat(published.as_of) if published else date.min
     match data_sources.kind_of(uri):
-        case "replay":
-            return known if published else today()
+        case "replay" if published:
+            return known
         case "simulator":
             return max(today(), known)
         case kind:
             newest = data_sources.newest_day(uri, spec)
             end = newest + timedelta(days=1) if newest else today()
-            # A file of a day is whole; a database goes on to grow until the day is over.
-            return max(known, min(end, today()) if kind == "sql" else end)
+            # A file of a day is whole; what has the times of its rows in it must not be read before they have come.
+            return max(known, end if kind == "daily" else min(end, today()))
 
 
 def _absolute(source: str) -> str:

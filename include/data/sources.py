@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -252,8 +253,17 @@ def newest_day(uri: str, spec: UseCase) -> date | None:
         case "sql":
             with sql.connect(uri) as connection:
                 return sql.rows(connection, uri, spec).newest_day()
+        case "replay" if spec.observed_at:
+            return _newest_day_of_file(uri, spec, spec.observed_at)
         case _:
             return None
+
+
+def _newest_day_of_file(uri: str, spec: UseCase, observed_at: str) -> date | None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = _fetch(uri, Path(folder) / f"rows{_suffix(uri)}", "rows", None, spec)
+        times = contract.read_times(contract.read(Path(file.path), spec), observed_at)
+    return None if times.isna().all() else times.max().date()
 
 
 def daily_days(uri: str) -> list[date]:

@@ -261,3 +261,23 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert specs.load(tmp_path / "mine" / "deals" / "spec.yaml").target.positive == "lost"
     assert main(given) == 1
     assert "exists already" in capsys.readouterr().err
+
+
+def test_ids_that_come_back_and_labels_that_are_blank_are_what_the_draft_expects(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days = [f"2026-05-{1 + row % 20:02}T12:00:00Z" for row in range(ROWS)]
+    labels = [None if row % 3 == 0 else ("yes", "no")[row % 2] for row in range(ROWS)]
+    frame = pd.DataFrame({"account": [row // 20 for row in range(ROWS)], "at": days, "usage": range(ROWS)})
+    spec = drafted(settings, frame.assign(left=labels), Wishes(id="account"))
+    assert spec.training.split.ids_return
+    assert spec.limits.minimum_label_coverage == 0.53
+    shown = capsys.readouterr().out
+    assert "no label     33.3% of the rows" in shown
+    assert "one id may stand in many rows" in shown
+
+
+def test_ids_that_stand_once_and_whole_labels_need_no_word(settings: Settings) -> None:
+    spec = drafted(settings, categories())
+    assert not spec.training.split.ids_return
+    assert spec.limits.minimum_label_coverage == 0.9

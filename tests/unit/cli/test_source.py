@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from include.__main__ import main
+from include.cli.draft import Wishes
+from include.cli.init import init
 from include.cli.source import newest_as_of, register_source
 from include.data.calendar import today
 from include.errors import DataRejected, SourceAway
@@ -100,6 +104,17 @@ def test_the_newest_day_of_daily_files_gives_the_as_of(settings: Settings, tmp_p
     (tmp_path / "README.csv").touch()
     register_source(settings, f"file://{tmp_path}/{{day}}.csv")
     assert newest_as_of(settings, "churn") == date(2026, 1, 3) + timedelta(days=1)
+
+
+def test_a_file_with_times_of_its_own_gives_the_as_of(settings: Settings, tmp_path: Path):
+    """Long ago it may be: a window of days before today would be empty."""
+    file = tmp_path / "loans.csv"
+    days = [f"2023-05-{1 + row % 20:02}T12:00:00Z" for row in range(100)]
+    rows = {"loan": [f"n{row}" for row in range(100)], "granted": days, "income": range(100)}
+    pd.DataFrame({**rows, "failed": ["yes", "no", "no", "no"] * 25}).to_csv(file, index=False)
+    own = replace(settings, use_case_folders=(tmp_path / "use_cases",))
+    assert init(own, "loans", str(file), Wishes()) == 0
+    assert newest_as_of(own, "loans") == date(2023, 5, 21)
 
 
 def test_a_simulated_history_ends_today(settings: Settings):
