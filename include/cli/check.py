@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from rich.table import Table
+from rich.text import Text
 
 from include import spec as specs
 from include.cli.console import console, error, heading, line
@@ -135,7 +136,7 @@ def _show(found: list[FeatureReport]) -> None:
         return
     table = Table("feature", "type", "null", "values", box=None, pad_edge=False, padding=(0, 2))
     for feature in found:
-        table.add_row(feature.name, feature.type, f"{feature.null_share:.1%}", feature.values)
+        table.add_row(Text(feature.name), feature.type, f"{feature.null_share:.1%}", feature.values)
     console.print(table)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from include.cli.console import console, line, say
 from include.errors import BadRequest
@@ -37,7 +38,8 @@ def show(settings: Settings) -> int:
     """List all keys; the secrets are known to nobody here."""
     table = Table("key", "name", "scopes", "made", "revoked", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for key in api_keys.every(connect(settings.state_url)):
-        table.add_row(key.id, key.name, ", ".join(sorted(key.scopes)), key.created_at, key.revoked_at or "")
+        scopes = ", ".join(sorted(key.scopes))
+        table.add_row(key.id, Text(key.name), scopes, key.created_at, key.revoked_at or "")
     console.print(table)
     return 0
 

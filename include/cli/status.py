@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy import Engine
 
 from include.cli.console import console, error, heading, line
@@ -180,15 +180,17 @@ def _table(state: Mapping[str, Any]) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in _lines(state):
-        table.add_row(name, value)
+        # As text, so that a path, a name or a reason with [brackets] is shown as it is.
+        table.add_row(name, Text(value) if isinstance(value, str) else value)
     return table
 
 
-def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
+def _lines(state: Mapping[str, Any]) -> list[tuple[str, str | Text]]:
+    rows: list[tuple[str, str | Text]] = []
     if run := state["last_run"]:
-        rows += [("last retrain", f"[bold]{run['outcome']}[/bold]  ({run['run_id']}: {escape(run['reason'])})")]
-        rows += [("", escape(reason)) for reason in run["reasons"]]
+        why = f"  ({run['run_id']}: {run['reason']})"
+        rows += [("last retrain", Text.assemble((str(run["outcome"]), "bold"), why))]
+        rows += [("", reason) for reason in run["reasons"]]
         rows += [("verdict", run["verdict_page"])] if run["verdict_page"] else []
     else:
         rows += [("last retrain", "none yet; start with make run")]
@@ -205,24 +207,24 @@ def _lines(state: Mapping[str, Any]) -> list[tuple[str, str]]:
     else:
         rows += [("champion", "none")]
     if data := state["data"]:
-        simulated = "  [yellow]simulated[/yellow]" if data["simulated"] else ""
-        rows += [("newest data", f"{data['version']}, {data['days']}{simulated}")]
+        simulated = ("  simulated" if data["simulated"] else "", "yellow")
+        rows += [("newest data", Text.assemble(f"{data['version']}, {data['days']}", simulated))]
     if monitor := state["last_monitor"]:
-        rows += [(name, escape(value)) for name, value in monitor_lines(monitor)]
+        rows += monitor_lines(monitor)
     api = state["api"]
     answers = f"version {api['version']} answers" if api["version"] else "no version answers"
-    rows += [("scoring API", f"{answers} at {api['url']}"), *(("", escape(reason)) for reason in api["why"])]
+    rows += [("scoring API", f"{answers} at {api['url']}"), *(("", reason) for reason in api["why"])]
     rows += _scoring_lines(state["last_scoring"])
     versions = state["registered_versions"]
     rows += [("versions", "MLflow does not answer" if versions is None else str(versions))]
     rows += [("pending requests", str(state["pending_requests"]))]
     for one in state["not_delivered"]:
         what = f"{one['channel']}: {one['event']} of {one['kind']} {one['run_id']}: {one['error']}"
-        rows += [("not delivered", escape(what))]
+        rows += [("not delivered", what)]
     for given in state["overrides"][:MOST_OVERRIDES]:
         used = f"used by {given['used_by']}" if given["used_by"] else f"until {given['until']}"
         what = f"{given['obstacle']} of version {given['champion']}, by {given['by']}, {used}: {given['because']}"
-        rows += [("override", escape(what))]
+        rows += [("override", what)]
     return rows
 
 
@@ -230,7 +232,7 @@ def _scoring_lines(scoring: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     if scoring is None:
         return []
     outcome = scoring["outcome"] or "not ended yet"
-    rows = [("last scoring", f"{outcome}  ({scoring['run_id']})"), *(("", escape(one)) for one in scoring["reasons"])]
+    rows = [("last scoring", f"{outcome}  ({scoring['run_id']})"), *(("", one) for one in scoring["reasons"])]
     if scores := scoring["scores"]:
         what = f"{scores['rows']:,} rows as of {scores['as_of']}, version {scores['version']}, {scores['data_version']}"
         rows += [("scores", what), *(("", path) for path in scores["exports"].values())]

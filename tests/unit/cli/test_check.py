@@ -10,6 +10,7 @@ import pytest
 
 from include.__main__ import main
 from include.cli.check import check
+from include.cli.console import console
 from include.cli.draft import Wishes
 from include.cli.init import init
 from include.settings import Settings
@@ -111,6 +112,19 @@ def test_a_broken_spec_is_told_with_its_path(settings: Settings, folder: Path, o
     spec.write_text(spec.read_text().replace(old, new))
     with pytest.raises(SpecError, match=says):
         check(settings, "deals")
+
+
+@pytest.mark.parametrize("name", ["weight [kg]", "price [/h]"])
+def test_the_table_on_a_terminal_shows_names_as_they_are(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    frame = pd.DataFrame({"id": range(100), name: [n % 9 for n in range(100)], "won": [n % 2 for n in range(100)]})
+    frame.to_csv(settings.home / "odd.csv", index=False)
+    init(settings, "odd", str(settings.home / "odd.csv"), Wishes(target="won"))
+    monkeypatch.setattr(console, "_force_terminal", True)
+    capsys.readouterr()
+    assert check(settings, "odd") == 0
+    assert name in capsys.readouterr().out
 
 
 def test_a_value_that_does_not_fit_is_named(

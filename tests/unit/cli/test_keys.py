@@ -31,6 +31,14 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path, capsys: pytest.Capture
     assert api_keys.every(connect(f"sqlite:///{tmp_path / 'state.db'}"))[0].revoked_at
 
 
+@pytest.mark.parametrize("name", ["CRM [eu]", "CRM [/prod]", "CRM :smile:"])
+def test_a_name_is_listed_as_it_was_given(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", "add", name, "--scope", "predict"]) == 0
+    capsys.readouterr()
+    assert main(["keys", "list"]) == 0
+    assert name in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

@@ -24,11 +24,13 @@ def test_reasons_are_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for kind in ("retrain", "monitor"):
         run = Run("churn", kind, "r1", "2026-11-24", reason=MARKUP)  # type: ignore[arg-type]
         runs.open_row(engine, run)
-        runs.record(engine, run, "REFUSED", [MARKUP], drifted_columns=["[/bold]"])
+        page = "/home/[/data]/verdict.html"
+        runs.record(engine, run, "REFUSED", [MARKUP], drifted_columns=["[/bold]"], verdict_page=page)
     assert status(settings, as_json=False) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.count(MARKUP) == 3
     assert "drifted: [/bold]" in shown
+    assert "/home/[/data]/verdict.html" in shown
 
 
 def test_a_spec_that_cannot_be_used_is_named_and_hides_no_other_use_case(
