@@ -27,7 +27,13 @@ RESERVED_COLUMNS = frozenset(
 
 def faults_of(spec: UseCase) -> list[str]:
     """Every fault, with its path in the file."""
-    return [*_column_faults(spec), *_feature_faults(spec), *_source_faults(spec), *_group_faults(spec)]
+    return [
+        *_column_faults(spec),
+        *_feature_faults(spec),
+        *_source_faults(spec),
+        *_group_faults(spec),
+        *_distance_faults(spec),
+    ]
 
 
 def _column_faults(spec: UseCase) -> Iterator[str]:
@@ -164,6 +170,19 @@ def _mitigation_faults(spec: UseCase) -> Iterator[str]:
     for number, rule in enumerate(spec.gate.rules):
         if rule.metric in AT_THE_THRESHOLD:
             yield f"gate.rules.{number}: {rule.metric} is measured at one threshold for all, and {path} has several"
+
+
+def _distance_faults(spec: UseCase) -> Iterator[str]:
+    categories = {"monitoring.category": spec.monitoring.category}
+    for name in sorted(spec.monitoring.columns.keys() & spec.columns.keys()):
+        path, column = f"monitoring.columns.{name}", spec.columns[name]
+        if column.type == "text":
+            yield f"{path}: text is not watched; make it a category, or leave it out"
+        elif not column.is_numeric:
+            categories[path] = spec.monitoring.columns[name]
+    for path, distance in categories.items():
+        if distance.method == "wasserstein":
+            yield f"{path}.method: wasserstein is between numbers; a category has jensenshannon or psi"
 
 
 def _no_grouping(path: str, columns: frozenset[str], spec: UseCase) -> Iterator[str]:

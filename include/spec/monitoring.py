@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from math import log, sqrt
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from include.spec.base import Count, Fraction, Frozen
+
+FARTHEST = {"jensenshannon": sqrt(log(2))}
+"""How far apart two samples can be, by the methods that have such a limit."""
 
 
 class Distance(Frozen):
@@ -14,6 +18,13 @@ class Distance(Frozen):
 
     method: Literal["wasserstein", "jensenshannon", "psi"]
     threshold: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _can_be_passed(self) -> Self:
+        farthest = FARTHEST.get(self.method)
+        if farthest and self.threshold >= farthest:
+            raise ValueError(f"threshold {self.threshold:g}: {self.method} is at most {farthest:.4f}; ask for less")
+        return self
 
 
 class Performance(Frozen):

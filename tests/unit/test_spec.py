@@ -154,6 +154,23 @@ CASES: dict[str, tuple[str, Any, str]] = {
     "unknown column to watch": (
         "monitoring/columns/age", {"method": "psi", "threshold": 0.1}, "monitoring.columns: 'age' is not described",
     ),
+    "watched text": (
+        "monitoring/columns/remark", {"method": "psi", "threshold": 0.1}, "monitoring.columns.remark: text is not",
+    ),
+    "watched id": (
+        "monitoring/columns/loan", {"method": "psi", "threshold": 0.1}, "monitoring.columns.loan: text is not watched",
+    ),
+    "distance of numbers for categories": (
+        "monitoring/category", {"method": "wasserstein", "threshold": 0.1}, "monitoring.category.method: wasserstein",
+    ),
+    "distance of numbers for a category": (
+        "monitoring/columns/purpose", {"method": "wasserstein", "threshold": 0.1},
+        "monitoring.columns.purpose.method: wasserstein is between numbers",
+    ),
+    "distance that no two samples have": (
+        "monitoring/number", {"method": "jensenshannon", "threshold": 0.9},
+        "monitoring.number: threshold 0.9: jensenshannon is at most 0.8326",
+    ),
     "target as column": ("columns/failed", COLUMN, "columns.failed: the target is described under 'target', not here"),
     **{
         f"column {name}": (f"columns/{name}", COLUMN, f"columns.{name}: the name is used by the project itself")
