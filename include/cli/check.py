@@ -22,6 +22,7 @@ from include.errors import DataRejected
 from include.features.build import FeatureError, build, load_functions
 from include.settings import Settings
 from include.spec import UseCase
+from include.training import candidates
 
 ROWS_ALONE = 20
 SIMULATED_DAY = date(2026, 1, 1)
@@ -45,7 +46,7 @@ def check(settings: Settings, name: str, data: str | None = None) -> int:
     load_functions(spec)
     origin, conformed = _rows(spec, data)
     heading(f"{name}: {len(conformed.frame)} rows of {origin}")
-    faults = list(_data_faults(conformed))
+    faults = [*_setting_faults(spec), *_data_faults(conformed)]
     try:
         features = build(conformed.frame, spec)
     except (FeatureError, DataRejected) as problem:
@@ -108,6 +109,12 @@ def _rows(spec: UseCase, data: str | None) -> tuple[str, Conformed]:
             raise DataRejected("NO_ROWS", f"{uri} has no row of {day}; name a file with --data")
         conformed = contract.conform(contract.read(Path(landed[0].path), spec), spec)
     return (uri if before is None else f"{uri}, {day}"), conformed
+
+
+def _setting_faults(spec: UseCase) -> Iterator[str]:
+    for name, candidate in spec.training.candidates.items():
+        for refusal in candidates.refusals(candidate):
+            yield f"training.candidates.{name}.{refusal}"
 
 
 def _data_faults(conformed: Conformed) -> Iterator[str]:

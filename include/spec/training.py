@@ -51,6 +51,29 @@ class Candidate(Frozen):
                 raise ValueError(f"{name}: {instead}")
         return self
 
+    @model_validator(mode="after")
+    def _writes_numbers_as_numbers(self) -> Self:
+        for _, name, value in self.settings:
+            if isinstance(value, str) and _is_number(value):
+                raise ValueError(
+                    f"{name}: {value!r} is text in YAML; write a number without quotes and with a point, such as 1.0e-2"
+                )
+        return self
+
+    @property
+    def settings(self) -> list[tuple[str, str, Scalar]]:
+        """Every value that a parameter may have: the part it stands in, the parameter and the value."""
+        given = [("params", name, value) for name, value in self.params.items()]
+        return given + [("search", name, value) for name, values in self.search.items() for value in values]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
 
 class Training(Frozen):
     split: Split = Split()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sklearn.base import ClassifierMixin
@@ -16,8 +16,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils._param_validation import InvalidParameterError
 
 from include.spec import Candidate, SpecError
+from include.spec.training import FIXED
 from include.training.preparation import CATEGORIES, ESTIMATOR, NUMBERS, PREPARE
 
 ESTIMATORS: dict[str, tuple[type[ClassifierMixin], dict[str, Any]]] = {
@@ -57,6 +59,21 @@ def make(candidate: Candidate, feature_types: Mapping[str, str], params: Mapping
         estimator = CalibratedClassifierCV(estimator, method="sigmoid", cv=SVM_BLOCKS, ensemble=False)
     prepare = _prepare(feature_types, scale=candidate.kind in SCALED)
     return Pipeline([(PREPARE, prepare), (ESTIMATOR, estimator)])
+
+
+def refusals(candidate: Candidate) -> Iterator[str]:
+    """What the estimator refuses of the candidate's settings, each with its place; found without any data."""
+    estimator_class, _ = ESTIMATORS[candidate.kind]
+    parameters = set(estimator_class().get_params()) - set(FIXED)
+    for part, name, value in candidate.settings:
+        if name not in parameters:
+            known = ", ".join(sorted(parameters))
+            yield f"{part}.{name}: {estimator_class.__name__} has no such parameter; it has {known}"
+            continue
+        try:
+            estimator_class(**{name: value})._validate_params()
+        except InvalidParameterError as refusal:
+            yield f"{part}.{name}: {refusal}"
 
 
 def _prepare(feature_types: Mapping[str, str], *, scale: bool) -> ColumnTransformer:

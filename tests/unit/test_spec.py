@@ -118,6 +118,12 @@ CASES: dict[str, tuple[str, Any, str]] = {
     "early stopping": (
         "training/candidates/line/params", {"early_stopping": True}, "training.candidates.line: early_stopping: would"
     ),
+    "number that YAML reads as text": (
+        "training/candidates/line/search/C", ["1e-2"], "training.candidates.line: C: '1e-2' is text in YAML; write a",
+    ),
+    "parameter in quotes": (
+        "training/candidates/line/params", {"tol": "0.1"}, "training.candidates.line: tol: '0.1' is text in YAML",
+    ),
     "no time": ("training/candidates/line/seconds", 0, "training.candidates.line.seconds: Input should be greater"),
     "few rows": ("training/candidates/line/max_rows", 10, "training.candidates.line.max_rows: Input should be greater"),
     "calibration": ("training/candidates/line/calibration", "platt", "training.candidates.line.calibration: Input"),
@@ -260,6 +266,11 @@ def test_one_fault_is_named_with_its_path(path: Path, case: str) -> None:
     put(path, place, value)
     found = faults(path)
     assert any(line.startswith(fault) for line in found), found
+
+
+def test_a_word_is_a_setting(path: Path) -> None:
+    put(path, "training/candidates/line/params", {"class_weight": "balanced"})
+    assert load(path).training.candidates["line"].params == {"class_weight": "balanced"}
 
 
 def test_who_is_told_makes_no_other_model(path: Path) -> None:

@@ -114,6 +114,27 @@ def test_a_broken_spec_is_told_with_its_path(settings: Settings, folder: Path, o
         check(settings, "deals")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        pytest.param("C: [0.03", "C: [-1.0", "search.C: The 'C' parameter of LogisticRegression must be", id="range"),
+        pytest.param("max_depth: [3", "max_depth: [three", "inf) or None. Got 'three' instead", id="type"),
+        pytest.param("{max_iter: 100}", "{bogus: 1}", "params.bogus: HistGradientBoosting", id="unknown"),
+    ],
+)
+def test_a_setting_that_the_estimator_refuses_is_named(
+    settings: Settings, folder: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, says: str
+) -> None:
+    spec = folder / "spec.yaml"
+    text = spec.read_text()
+    assert old in text
+    spec.write_text(text.replace(old, new))
+    assert check(settings, "deals") == 1
+    shown = capsys.readouterr()
+    assert says in shown.err
+    assert "1 fault(s)" in shown.out
+
+
 @pytest.mark.parametrize("name", ["weight [kg]", "price [/h]"])
 def test_the_table_on_a_terminal_shows_names_as_they_are(
     settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
