@@ -15,8 +15,10 @@ from rich.text import Text
 
 from include import spec as specs
 from include.cli.console import console, error, heading, line
-from include.data import contract, sources
+from include.data import contract, expectations, sources
+from include.data.calendar import midnight
 from include.data.contract import Conformed
+from include.data.expectations import Validation
 from include.data.sources import Seen
 from include.errors import DataRejected
 from include.features.build import FeatureError, build, load_functions
@@ -46,7 +48,9 @@ def check(settings: Settings, name: str, data: str | None = None) -> int:
     load_functions(spec)
     origin, conformed = _rows(spec, data)
     heading(f"{name}: {len(conformed.frame)} rows of {origin}")
-    faults = [*_setting_faults(spec), *_data_faults(conformed)]
+    judged = _judge(conformed, spec)
+    _show_broken(judged, conformed)
+    faults = [*_setting_faults(spec), *_data_faults(conformed), *_refusals(judged)]
     try:
         features = build(conformed.frame, spec)
     except (FeatureError, DataRejected) as problem:
@@ -120,6 +124,29 @@ def _setting_faults(spec: UseCase) -> Iterator[str]:
 def _data_faults(conformed: Conformed) -> Iterator[str]:
     for fault in conformed.faults:
         yield f"{fault.rule} in {len(fault.rows)} row(s), such as {', '.join(map(repr, fault.sample))}"
+
+
+def _judge(conformed: Conformed, spec: UseCase) -> Validation:
+    """What an ingest would say of the rows."""
+    frame = conformed.frame
+    if "observed_at" not in frame:
+        # An ingest gives rows with one id one day, so that the same keys repeat as when all rows have one.
+        frame = frame.assign(observed_at=midnight(SIMULATED_DAY))
+    return expectations.validate(frame, conformed.faults, spec)
+
+
+def _show_broken(judged: Validation, conformed: Conformed) -> None:
+    """Name the rules that typed values break. Such rows go to quarantine and do not stop the others."""
+    unread = {fault.rule for fault in conformed.faults}
+    for rule in judged.rules:
+        if rule.broken and rule.rule not in unread:
+            sample = ", ".join(map(repr, dict.fromkeys(rule.sample)))
+            line(f"{rule.rule}: {rule.broken} row(s) go to quarantine, such as {sample}")
+
+
+def _refusals(judged: Validation) -> Iterator[str]:
+    for code, message in judged.refusals:
+        yield f"{code}: {message}"
 
 
 def _hint(problem: str) -> str:

@@ -158,6 +158,48 @@ def test_a_value_that_does_not_fit_is_named(
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        pytest.param("r5,5,", "r5,999,", "size: must be between 0 and", id="range"),
+        pytest.param("r5,5,", "r5,,", "size: must not be blank: 1 row(s)", id="blank"),
+        pytest.param(
+            ",b,n\n", ",zzz,n\n", "kind: must be one of a, b: 1 row(s) go to quarantine, such as 'zzz'", id="set"
+        ),
+    ],
+)
+def test_rows_for_quarantine_are_counted_and_are_no_fault(
+    settings: Settings, folder: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, says: str
+) -> None:
+    some = settings.home / "some.csv"
+    some.write_text((settings.home / "deals.csv").read_text().replace(old, new, 1))
+    assert check(settings, "deals", str(some)) == 0
+    assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        pytest.param(",b,", ",zzz,", "QUARANTINE_RATE: 50 of 100 rows", id="values"),
+        pytest.param("r5,", "r6,", "id+observed_at: must be unique (2 rows, such as 'r6'", id="repeated key"),
+    ],
+)
+def test_rows_that_an_ingest_refuses_whole_are_a_fault(
+    settings: Settings, folder: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, says: str
+) -> None:
+    bad = settings.home / "bad.csv"
+    bad.write_text((settings.home / "deals.csv").read_text().replace(old, new))
+    assert check(settings, "deals", str(bad)) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_too_few_rows_are_a_fault(settings: Settings, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = folder / "spec.yaml"
+    spec.write_text(spec.read_text().replace("minimum_batch_rows: 1\n", "minimum_batch_rows: 101\n"))
+    assert check(settings, "deals") == 1
+    assert "TOO_FEW_ROWS: 100 rows, at least 101" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("uri", "says"),
     [
         pytest.param("s3://bucket/rows.csv", "s3://bucket/rows.csv: Install s3fs", id="remote"),
