@@ -100,7 +100,8 @@ def _undo(uri: str, after: int | None) -> None:
 def _sync(folder: Path, version: int) -> None:
     """Bring the files of a commit to the disk before anything names it; Delta's writer leaves that to the system."""
     entry = folder / LOG / f"{version:020}.json"
-    actions = [json.loads(line) for line in entry.read_text(encoding="utf-8").splitlines()]
+    # An entry has one action a line, with values of the rows in it, where U+2028 and its like end no line.
+    actions = [json.loads(line) for line in entry.read_text(encoding="utf-8").split("\n") if line]
     written = [folder / action["add"]["path"] for action in actions if "add" in action]
     for path in [*written, entry, folder / LOG, folder]:
         sync(path)

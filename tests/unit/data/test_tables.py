@@ -43,6 +43,12 @@ def test_a_frame_comes_back_as_it_went(uri: str) -> None:
     assert back["at"].dtype == frame["at"].dtype
 
 
+@pytest.mark.parametrize("mark", "\x85\u2028\u2029", ids=ascii)
+def test_a_text_value_may_hold_what_some_call_a_line_break(mark: str, uri: str) -> None:
+    version = tables.append(uri, pd.DataFrame({"id": [f"a{mark}b"]}), "i1", after=None)
+    assert list(tables.read(uri, version)["id"]) == [f"a{mark}b"]
+
+
 def test_rows_of_a_reader_are_taken_batch_by_batch(uri: str) -> None:
     first, taken = tables.append(uri, rows(1), "i1", after=None), []
 
