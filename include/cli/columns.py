@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from include.cli.profile import Profile, range_with_margin
-from include.spec import RESERVED_COLUMNS
+from include.spec import RESERVED_COLUMNS, alike
 
 MOST_CATEGORIES = 50
 
 
-def unusable(name: str) -> str | None:
-    """Why a column cannot even be described in a spec."""
-    if not name.strip():
-        return "it has no name in the header; name it to use it"
-    return "the name is used by the project itself; rename it to use it" if name in RESERVED_COLUMNS else None
+def unusable(names: Sequence[str]) -> dict[str, str]:
+    """The columns that cannot even be described in a spec, and why."""
+    found = {
+        name: f"tables take it for '{taken}', case ignored; rename it to use it" for name, taken in alike(names).items()
+    }
+    for name in names:
+        if not name.strip():
+            found[name] = "it has no name in the header; name it to use it"
+        elif name.lower() in RESERVED_COLUMNS:
+            found[name] = "the name is used by the project itself; rename it to use it"
+    return found
 
 
 def why_no_feature(found: Profile, key: str, time: str | None) -> str | None:

@@ -78,7 +78,7 @@ def draft(text: pd.DataFrame, wishes: Wishes) -> Draft:
     """Guess what ``wishes`` leaves open. Raises ``SpecError`` when a guess is not safe or a wish cannot be met."""
     profiles = {str(name): profile(text[name]) for name in text.columns}
     target = _target(profiles, wishes.target)
-    nameless = {name: why for name in profiles if name != target and (why := unusable(name))}
+    nameless = unusable([name for name in profiles if name != target])
     inputs = {name: found for name, found in profiles.items() if name != target and name not in nameless}
     time = next((p.name for p in inputs.values() if p.kind == "time" and not p.nullable), None)
     key = _id(text, inputs, time, wishes.id)

@@ -5,7 +5,7 @@ Everything is frozen, an unknown key is refused, and an error names the file and
 
 from include.spec.base import Frozen, Many, Scalar, SpecError
 from include.spec.data import URI_ADVICE, Column, Limits, holds_password, is_database
-from include.spec.faults import RESERVED_COLUMNS
+from include.spec.faults import RESERVED_COLUMNS, alike
 from include.spec.gate import (
     LOWER_IS_BETTER,
     Budget,
@@ -63,6 +63,7 @@ __all__ = [
     "SpecError",
     "Split",
     "UseCase",
+    "alike",
     "discover",
     "find",
     "holds_password",

@@ -36,13 +36,22 @@ def faults_of(spec: UseCase) -> list[str]:
     ]
 
 
+def alike(names: Iterable[str]) -> dict[str, str]:
+    """Those of ``names`` that a table cannot hold beside one before them, with that one: Delta ignores case."""
+    first: dict[str, str] = {}
+    return {name: taken for name in names if (taken := first.setdefault(name.lower(), name)) != name}
+
+
 def _column_faults(spec: UseCase) -> Iterator[str]:
     known = set(spec.columns)
     yield from _not_among("id", [spec.id], known)
     yield from _not_among("observed_at", [spec.observed_at] if spec.observed_at else [], known)
     yield from _not_among("monitoring.columns", spec.monitoring.columns, known)
-    for name in sorted(known & RESERVED_COLUMNS):
-        yield f"columns.{name}: the name is used by the project itself"
+    for name in sorted(known):
+        if name.lower() in RESERVED_COLUMNS:
+            yield f"columns.{name}: the name is used by the project itself, as '{name.lower()}'; rename it in the data"
+    for name, taken in alike(spec.columns).items():
+        yield f"columns.{name}: differs from '{taken}' only by case, which tables ignore; rename one in the data"
     if spec.target.column in known:
         yield f"columns.{spec.target.column}: the target is described under 'target', not here"
     if spec.target.positive == spec.target.negative:
@@ -69,9 +78,10 @@ def _feature_faults(spec: UseCase) -> Iterator[str]:
             yield f"features.columns: '{name}' is written after the event (after_event); a model must not learn it"
         elif name in known and known[name].type == "text":
             yield f"features.columns: '{name}' is of type text; make it a category with its values, or derive a feature"
+    columns = {name.lower(): name for name in (*known, *RESERVED_COLUMNS)} | {spec.target.column: spec.target.column}
     for name in derived:
-        if name in known or name in RESERVED_COLUMNS or name == spec.target.column:
-            yield f"features.derived.{name}: the name is taken by a column; choose another one"
+        if taken := columns.get(name.lower()):
+            yield f"features.derived.{name}: the name is taken by column '{taken}', case ignored; choose another one"
 
 
 def _source_faults(spec: UseCase) -> Iterator[str]:

@@ -183,6 +183,15 @@ CASES: dict[str, tuple[str, Any, str]] = {
         for name in ("observed_at", "known_at", "as_of", "run_id", "label", "score", "rule", "feature_version")
     },
     **{
+        f"column {name}": (
+            f"columns/{name}", COLUMN, f"columns.{name}: the name is used by the project itself, as '{own}'; rename it",
+        )
+        for name, own in {"As_Of": "as_of", "RUN_ID": "run_id", "Score": "score", "Label": "label"}.items()
+    },
+    "columns that differ by case": (
+        "columns/Amount", COLUMN, "columns.Amount: differs from 'amount' only by case, which tables ignore; rename one",
+    ),
+    **{
         f"cron {cron!r}": ("schedules/ingest", cron, f"schedules.ingest: {cron!r} is no cron expression")
         for cron in ("every day", "", "61 * * * *", "0 1 30 2 *", "@once")
     },
@@ -271,6 +280,15 @@ def test_one_fault_is_named_with_its_path(path: Path, case: str) -> None:
 def test_a_word_is_a_setting(path: Path) -> None:
     put(path, "training/candidates/line/params", {"class_weight": "balanced"})
     assert load(path).training.candidates["line"].params == {"class_weight": "balanced"}
+
+
+def test_a_derived_feature_cannot_be_named_as_a_column_of_another_case(path: Path) -> None:
+    put(path, "features/derived/income", {"description": "per head"})
+    column = "  Income: {type: number, description: in euros}\n"
+    path.write_text(path.read_text().replace("  remark:", f"{column}  remark:"))
+    assert faults(path) == [
+        "features.derived.income: the name is taken by column 'Income', case ignored; choose another one"
+    ]
 
 
 def test_who_is_told_makes_no_other_model(path: Path) -> None:

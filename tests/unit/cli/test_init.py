@@ -65,6 +65,8 @@ def odd() -> pd.DataFrame:
             "amount": np.where(rows % 5, rows / 4, np.nan),
             "flag": rows % 2,
             "grade": rows % 7,
+            "Amount": rows % 9,
+            "Run_ID": rows % 8,
         }
     )
 
@@ -156,6 +158,8 @@ def test_what_is_no_feature_says_why(settings: Settings) -> None:
         ("note", "200 different values"),
         ("signed_on", "it is a date"),
         ("as_of", "used by the project itself"),
+        ("Amount", "tables take it for 'amount'"),
+        ("Run_ID", "used by the project itself"),
     ]:
         assert any(name in line and why in line for line in text.splitlines() if "# left out" in line), name
 
