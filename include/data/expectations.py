@@ -78,9 +78,10 @@ def compile_suite(spec: UseCase) -> gx.ExpectationSuite:
 def validate(frame: pd.DataFrame, faults: Sequence[RowFault], spec: UseCase) -> Validation:
     """Judge ``frame`` (typed, with ``observed_at``; row positions as in ``faults``) against the spec's suite.
 
-    Exact repeats of a row are dropped and counted; rows with one key and different content all go to quarantine.
+    Exact repeats of a row are dropped and counted; rows with one key and different content all go to quarantine. A row
+    with a fault is the repeat of none and none is its repeat: what stood in it is not in ``frame``.
     """
-    repeats = _repeats(frame, spec) & ~_among(faults, len(frame))
+    repeats = _repeats(frame, _among(faults, len(frame)), spec)
     batch = frame[~repeats].reset_index(drop=True) if repeats.any() else frame
     position = np.cumsum(~repeats) - 1
     broken = np.full(len(batch), "", dtype=object)
@@ -103,16 +104,16 @@ def validate(frame: pd.DataFrame, faults: Sequence[RowFault], spec: UseCase) -> 
     return Validation(len(frame), int(repeats.sum()), quarantined, tuple(rules), refusals, per_row)
 
 
-def _repeats(frame: pd.DataFrame, spec: UseCase) -> np.ndarray:
-    """A mask of the rows that are the same as an earlier one; only rows that share a key can be."""
-    shared = frame.duplicated([spec.id, "observed_at"], keep=False).to_numpy()
+def _repeats(frame: pd.DataFrame, faulty: np.ndarray, spec: UseCase) -> np.ndarray:
+    """A mask of the sound rows that are the same as an earlier sound one; only rows that share a key can be."""
+    shared = frame.duplicated([spec.id, "observed_at"], keep=False).to_numpy() & ~faulty
     repeats = np.zeros(len(frame), dtype=bool)
     repeats[shared] = frame[shared].duplicated(keep="first").to_numpy()
     return repeats
 
 
 def _among(faults: Sequence[RowFault], rows: int) -> np.ndarray:
-    """A mask of the rows with a fault. What could not be read is null by now, so such rows only look alike."""
+    """A mask of the rows with a fault. What could not be read is null by now, so such rows only look like others."""
     mask = np.zeros(rows, dtype=bool)
     for fault in faults:
         mask[fault.rows] = True

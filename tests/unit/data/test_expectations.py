@@ -201,3 +201,22 @@ def test_rows_that_could_not_be_read_are_never_taken_for_repeats(batch: pd.DataF
     result = expectations.validate(frame, [fault], churn)
     assert (result.duplicates, result.quarantined, result.published) == (0, 2, ROWS - 1)
     assert list(np.flatnonzero(result.broken_rules != "")) == [0, ROWS]
+
+
+@pytest.mark.parametrize("unread", [0, ROWS], ids=["unread first", "blank first"])
+def test_a_blank_row_is_no_repeat_of_one_that_could_not_be_read(unread: int, batch: pd.DataFrame, churn: UseCase):
+    blank = batch.head(1).assign(TotalCharges=float("nan"))
+    frame = pd.concat([blank, batch.iloc[1:], blank, batch.tail(1)], ignore_index=True)
+    fault = contract.RowFault("TotalCharges: not a number", "TotalCharges", np.array([unread]), ("12abc",))
+    result = expectations.validate(frame, [fault], churn)
+    assert (result.duplicates, result.quarantined, result.published) == (1, 2, ROWS - 1)
+    assert list(result.broken_rules[[0, ROWS]].str.contains("must be unique")) == [True, True]
+
+
+def test_sound_rows_that_repeat_each_other_are_counted_beside_one_that_could_not_be_read(
+    batch: pd.DataFrame, churn: UseCase
+):
+    frame = pd.concat([batch, batch.head(1), batch.head(1).assign(tenure=float("nan"))], ignore_index=True)
+    fault = contract.RowFault("tenure: not a number", "tenure", np.array([ROWS + 1]), ("12abc",))
+    result = expectations.validate(frame, [fault], churn)
+    assert (result.duplicates, result.quarantined, result.published) == (1, 2, ROWS - 1)
