@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from itertools import islice
@@ -22,26 +23,32 @@ from pyarrow import csv as arrow_csv
 
 from include.errors import DataRejected
 
+START = 512
+"""Bytes at the beginning of a file that tell its format."""
+BINARY = rb"(?=.*[\0-\x08\x0e-\x1f])"
+"""Holds a byte that no text has: a column, too, may be called PAR1 or ORC."""
 MAGIC = {
-    b"PAR1": "Parquet",
-    b"\x1f\x8b": "gzip",
-    b"PK\x03\x04": "zip or xlsx",
-    b"\xd0\xcf\x11\xe0": "xls",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"%PDF": "PDF",
-    b"SQLite format 3": "SQLite",
-    b"Obj\x01": "Avro",
-    b"ORC": "ORC",
-    b"ARROW1": "Arrow",
-    b"\xff\xfe\0\0": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-    b"{": "JSON",
-    b"[": "JSON",
-    b"<": "HTML or XML",
+    rb"PAR1" + BINARY: "Parquet",
+    rb"\x1f\x8b": "gzip",
+    rb"PK\x03\x04": "zip or xlsx",
+    rb"\xd0\xcf\x11\xe0": "xls",
+    rb"BZh" + BINARY: "bzip2",
+    rb"\xfd7zXZ": "xz",
+    rb"\x28\xb5\x2f\xfd": "zstd",
+    rb"%PDF-\d": "PDF",
+    rb"SQLite format 3\0": "SQLite",
+    rb"Obj\x01": "Avro",
+    rb"ORC" + BINARY: "ORC",
+    rb"ARROW1\0": "Arrow",
+    rb"\xff\xfe\0\0": "UTF-32",
+    rb"\xff\xfe": "UTF-16",
+    rb"\xfe\xff": "UTF-16",
+    # Not a column called [id] or {id}.
+    rb"[\[{]\s*(?:[\[\]{}\"]|$)": "JSON",
+    # Not a column called <age>, after which another one follows.
+    rb"<(?:[!?]|[A-Za-z][\w:.-]*(?:\s+[\w:.-]+=|\s*/?>(?![,;\t])))": "HTML or XML",
 }
+UNKNOWN = "text or something unknown"
 CHUNK_ROWS = 50_000
 TEXT = pa.large_string()
 
@@ -61,8 +68,8 @@ def read_text(path: Path, maximum_bytes: int) -> pd.DataFrame:
 
 
 def _require_format(name: str, start: bytes, expected: str) -> None:
-    found = next((found for magic, found in MAGIC.items() if start.startswith(magic)), "text or something unknown")
-    wanted = {"CSV": ["text or something unknown"], "gzip": ["gzip"], "Parquet": ["Parquet"]}[expected]
+    found = next((found for magic, found in MAGIC.items() if re.match(magic, start, re.DOTALL)), UNKNOWN)
+    wanted = {"CSV": [UNKNOWN], "gzip": ["gzip"], "Parquet": ["Parquet"]}[expected]
     if found not in wanted:
         shown = "a CSV in UTF-8" if expected == "CSV" else expected
         raise DataRejected("WRONG_FORMAT", f"{name}: expected {shown}, found {found}; convert it or give it its name")
@@ -96,7 +103,7 @@ def _content(path: Path, maximum: int) -> bytes:
     """The bytes of the file, decompressed if it is gzip, never more than ``maximum``."""
     zipped = path.suffix == ".gz"
     with open(path, "rb") as plain:
-        _require_format(path.name, plain.read(16), "gzip" if zipped else "CSV")
+        _require_format(path.name, plain.read(START), "gzip" if zipped else "CSV")
     try:
         with gzip.open(path) if zipped else open(path, "rb") as source:
             content = source.read(maximum + 1)
@@ -105,7 +112,7 @@ def _content(path: Path, maximum: int) -> bytes:
     if len(content) > maximum:
         raise _too_large(path.name, maximum)
     if zipped:
-        _require_format(path.name, content[:16], "CSV")
+        _require_format(path.name, content[:START], "CSV")
     return content
 
 
@@ -166,7 +173,7 @@ def _rows(name: str, content: bytes) -> Iterator[list[str]]:
 
 def _read_parquet(path: Path, maximum: int) -> pa.Table:
     with open(path, "rb") as plain:
-        _require_format(path.name, plain.read(16), "Parquet")
+        _require_format(path.name, plain.read(START), "Parquet")
     try:
         file = pq.ParquetFile(path)
         _require_size(path.name, file.metadata, maximum)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import orc
 
 from include.data import reading
 from include.errors import DataRejected
@@ -95,3 +98,34 @@ def test_parquet_values_that_are_no_text_are_refused_with_their_column(values: l
     pq.write_table(pa.table({"odd": pa.array(values)}), tmp_path / "x.parquet")
     with pytest.raises(DataRejected, match=r"x\.parquet: column 'odd' holds"):
         reading.read_text(tmp_path / "x.parquet", MAXIMUM)
+
+
+@pytest.mark.parametrize(
+    "first", ["ORCID", "ORC", "PAR1", "BZh", "%PDF", "[id]", "{id}", "<age>", "<monthly fee>", "<5"]
+)
+def test_a_column_may_be_called_as_a_format_begins(first: str, tmp_path: Path):
+    path = tmp_path / "data.csv"
+    path.write_text(f"{first},b\n1,2\n")
+    assert list(reading.read_text(path, 1000)) == [first, "b"]
+
+
+NO_CSV: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "parquet": ("Parquet", lambda path: pq.write_table(pa.table({"a": ["x"]}), path)),
+    "parquet without rows": ("Parquet", lambda path: pq.write_table(pa.table({"a": pa.array([], "string")}), path)),
+    "orc": ("ORC", lambda path: orc.write_table(pa.table({"a": ["x"]}), str(path))),
+    "bzip2": ("bzip2", lambda path: path.write_bytes(bz2.compress(b"a,b\n"))),
+    "array": ("JSON", lambda path: path.write_text('[{"a": 1, "b": 2}]')),
+    "indented array": ("JSON", lambda path: path.write_text('[\r\n    {\r\n "a": 1, "b": 2}]')),
+    "lines": ("JSON", lambda path: path.write_text('{"a": 1, "b": 2}\n')),
+    "page": ("HTML", lambda path: path.write_text("<!DOCTYPE html>")),
+    "page of a tag": ("HTML", lambda path: path.write_text('<html lang="en">Sign in, please')),
+    "xml": ("XML", lambda path: path.write_text("<rows>\n<row a=1/>, </rows>")),
+}
+
+
+@pytest.mark.parametrize("case", NO_CSV)
+def test_another_format_is_named(case: str, tmp_path: Path):
+    name, write = NO_CSV[case]
+    write(tmp_path / "data.csv")
+    with pytest.raises(DataRejected, match=f"found .*{name}"):
+        reading.read_text(tmp_path / "data.csv", 10_000)
