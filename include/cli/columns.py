@@ -44,12 +44,17 @@ def column(found: Profile, key: str) -> dict[str, Any]:
     says: dict[str, Any] = {"type": _type(found, key)}
     if says["type"] == "category":
         says["values"] = sorted(found.values)
-    elif says["type"] in ("integer", "number") and found.low is not None and found.high is not None:
-        low, high = range_with_margin(found.low, found.high)
-        says |= {"min": _whole(low), "max": _whole(high)}
+    elif says["type"] in ("integer", "number"):
+        says |= _range(found)
     if found.nullable:
         says["nullable"] = True
     return says | {"description": _description(found, key)}
+
+
+def _range(found: Profile) -> dict[str, float]:
+    if found.low is None or found.high is None or (bounds := range_with_margin(found.low, found.high)) is None:
+        return {}
+    return {"min": _whole(bounds[0]), "max": _whole(bounds[1])}
 
 
 def _whole(bound: float) -> float:

@@ -128,9 +128,9 @@ def _yaml(value: Any) -> str:
         "sort_keys": False,
         "width": float("inf"),
     }
-    text = yaml.safe_dump(value, **style).removesuffix("...\n").strip()
-    # Only between double quotes does a line break in a name or a value stay on the line.
-    return yaml.safe_dump(value, **style, default_style='"').strip() if "\n" in text else text
+    text = yaml.safe_dump(value, **style).removesuffix("...\n").strip("\n")
+    # Only between double quotes does a line break in a name or a value, U+2028 and its like too, stay on the line.
+    return yaml.safe_dump(value, **style, default_style='"').strip() if len(text.splitlines()) > 1 else text
 
 
 def _between(low: int, value: int, high: int) -> int:

@@ -20,6 +20,7 @@ CODE = r"[+-]?0\d.*"
 DAY = r"\d{4}-\d{2}-\d{2}"
 CLOCK = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
 OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})"
+EXTREME = 1e300
 
 Kind = Literal["empty", "integer", "number", "date", "time", "text"]
 
@@ -76,9 +77,14 @@ def profile(text: pd.Series) -> Profile:
     return Profile(*column, low=float(numbers.min()), high=float(numbers.max()))
 
 
-def range_with_margin(low: float, high: float) -> tuple[float, float]:
-    """Bounds half the observed range further out, rounded outward; not negative if ``low`` is not."""
+def range_with_margin(low: float, high: float) -> tuple[float, float] | None:
+    """Bounds half the observed range further out, rounded outward; not negative if ``low`` is not.
+
+    None so near to the ends of what a float holds that there may be nothing further out.
+    """
     span = (high - low) or abs(high) or 1.0
+    if max(-low, high) > EXTREME or span < 1 / EXTREME:
+        return None
     digits = 1 - math.floor(math.log10(span))
     step = 10.0**-digits
     bottom = math.floor((low - span / 2) / step) * step
@@ -95,7 +101,17 @@ def _kind(given: pd.Series) -> Kind:
     if all_are(contract.NUMBER) and not given.str.fullmatch(CODE).any():
         numbers = given.astype("float64").to_numpy()
         if np.isfinite(numbers).all():
-            return "integer" if (numbers % 1 == 0).all() else "number"
+            return _kind_of_numbers(given, numbers)
     if all_are(DAY + CLOCK + OFFSET):
         return "time"
     return "date" if all_are(f"{DAY}(?:{CLOCK})?") else "text"
+
+
+def _kind_of_numbers(given: pd.Series, numbers: np.ndarray) -> Kind:
+    """Whole numbers that float64 would change are text, such as ids; with an exponent they are measured."""
+    if (numbers % 1 != 0).any():
+        return "number"
+    large = given[np.abs(numbers) >= contract.EXACT]
+    if large.empty:
+        return "integer"
+    return "text" if large.str.fullmatch(r"[+-]?\d+").any() else "number"

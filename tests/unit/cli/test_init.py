@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def odd() -> pd.DataFrame:
             "amount": np.where(rows % 5, rows / 4, np.nan),
             "flag": rows % 2,
             "grade": rows % 7,
+            "moment": 1_769_860_800_000_000_000 + rows // 2,
+            "vast": np.where(rows % 5, rows, sys.float_info.max),
             "Amount": rows % 9,
             "Run_ID": rows % 8,
         }
@@ -82,6 +85,9 @@ def awkward() -> pd.DataFrame:
             "no": np.where(rows % 2, "no", "null"),
             "{x}": np.where(rows % 3, 'it\'s "q"', "two\nlines"),
             "line\nbreak": rows / 7,
+            "next\x85line": np.array(["a\x85b", "a\u2028b", "a\u2029b"])[rows % 3],
+            "sep\u2028arated\u2029": rows / 3,
+            "\xa0blank": rows / 9,
             "été": np.array(["1:30", "0x1f", "é"])[rows % 3],
             "big": rows * 1e12 + 0.5,
             "y": np.where(rows % 6, "0", "1"),
@@ -149,7 +155,7 @@ def test_limits_let_a_small_file_through(settings: Settings) -> None:
 
 def test_what_is_no_feature_says_why(settings: Settings) -> None:
     spec = drafted(settings, odd())
-    assert spec.features.columns == ("postcode", "amount", "flag", "grade")
+    assert spec.features.columns == ("postcode", "amount", "flag", "grade", "vast")
     assert spec.columns["postcode"].type == "category"
     text = (spec.folder / "spec.yaml").read_text(encoding="utf-8")
     for name, why in [
@@ -158,6 +164,7 @@ def test_what_is_no_feature_says_why(settings: Settings) -> None:
         ("note", "200 different values"),
         ("signed_on", "it is a date"),
         ("as_of", "used by the project itself"),
+        ("moment", "150 different values"),
         ("Amount", "tables take it for 'amount'"),
         ("Run_ID", "used by the project itself"),
     ]:
@@ -230,6 +237,9 @@ def test_what_is_there_stays(settings: Settings) -> None:
         pytest.param(["1", "-2", "3.0", None], "integer", id="whole"),
         pytest.param(["1", "2.5"], "number", id="fractions"),
         pytest.param(["1", "1e999"], "text", id="infinite"),
+        pytest.param(["1", "-9007199254740991"], "integer", id="the last exact one"),
+        pytest.param(["1", "9007199254740992"], "text", id="past exact ones"),
+        pytest.param(["1", "1e20"], "number", id="large and measured"),
         pytest.param(["0123", "4567"], "text", id="codes"),
         pytest.param(["2026-01-31", "2026-02-01 10:00"], "date", id="dates"),
         pytest.param(["2026-01-31T12:00:00Z", "2026-01-31 12:00:00.5+02:00"], "time", id="times"),
@@ -248,9 +258,12 @@ def test_kinds(values: list[str | None], kind: str) -> None:
         pytest.param((0.001, 0.003), (0, 0.004), id="small"),
         pytest.param((5, 5), (2.5, 7.5), id="constant"),
         pytest.param((0, 0), (0, 0.5), id="zero"),
+        pytest.param((0, sys.float_info.max), None, id="largest"),
+        pytest.param((-sys.float_info.max, sys.float_info.max), None, id="widest"),
+        pytest.param((0, 5e-324), None, id="smallest"),
     ],
 )
-def test_ranges(seen: tuple[float, float], bounds: tuple[float, float]) -> None:
+def test_ranges(seen: tuple[float, float], bounds: tuple[float, float] | None) -> None:
     assert range_with_margin(*seen) == bounds
 
 
