@@ -29,6 +29,11 @@ from include.evaluation.resampling import RESAMPLES, Interval, percentiles
 from include.evaluation.slices import Grouping
 from include.spec import FairnessMetric, Slices
 
+CHANCES = 20_000
+"""Draws of groups that do not differ."""
+SMALLEST_P = 1 / (1 + CHANCES)
+"""The lowest p-value that can be told; a stricter level could fail nothing."""
+
 RATES = {
     "equal_opportunity": ("true_positive_rate",),
     "equalized_odds": ("true_positive_rate", "false_positive_rate"),
@@ -109,8 +114,9 @@ def _measure(
 ) -> Fairness:
     found = {name: _Rated(division, labels, model, support) for name, model in models.items()}
     challenger, champion = found["challenger"], found.get("champion")
-    draws = challenger.resampled(np.random.default_rng(seed))
-    disparities = [_disparity(metric, division, challenger, draws) for metric in get_args(FairnessMetric)]
+    random = np.random.default_rng(seed)
+    draws = challenger.resampled(random)
+    disparities = [_disparity(metric, division, challenger, draws, random) for metric in get_args(FairnessMetric)]
     if champion:
         disparities = [replace(one, champion=_worst(one.metric, champion)[1]) for one in disparities]
     return Fairness(division.by, tuple(challenger.groups(division)), tuple(disparities))
@@ -150,6 +156,18 @@ class _Rated:
             error = self._deviation / np.sqrt(divisors["calibration_gap"])
         gap = self.rates["calibration_gap"] + error * random.standard_normal(error.shape)
         return rates | {"calibration_gap": gap}
+
+    def not_differing(self, rate: str, places: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Rates, of shape (CHANCES, places), of groups of these sizes that all have the rate that they have together.
+
+        Of a small group all or none may be chosen: its own resamples then never differ, and chance does.
+        """
+        own, divisors = self.rates[rate][places], self.divisors[rate][places]
+        shared = np.average(own, weights=divisors)
+        shape = (CHANCES, len(places))
+        if rate == "calibration_gap":
+            return np.asarray(shared + self._deviation[places] / np.sqrt(divisors) * random.standard_normal(shape))
+        return np.asarray(random.binomial(divisors, np.clip(shared, 0, 1), shape) / divisors)
 
     def groups(self, division: Grouping) -> list[Group]:
         """What a person asks of each group."""
@@ -236,7 +254,9 @@ def _worst(metric: str, found: _Rated) -> tuple[str, float]:
     return rate, apart[rate]
 
 
-def _disparity(metric: str, division: Grouping, found: _Rated, draws: Mapping[str, np.ndarray]) -> Disparity:
+def _disparity(
+    metric: str, division: Grouping, found: _Rated, draws: Mapping[str, np.ndarray], random: np.random.Generator
+) -> Disparity:
     places, names = _compared(metric, found), division.names
     rate, value = _worst(metric, found)
     compared = tuple(names[place] for place in places)
@@ -253,7 +273,7 @@ def _disparity(metric: str, division: Grouping, found: _Rated, draws: Mapping[st
         division.by,
         value,
         interval=percentiles(of_pair),
-        p_value=_chance(metric, value, places, found, draws),
+        p_value=_chance(metric, value, places, found, random),
         rate=rate,
         highest=names[highest],
         lowest=names[lowest],
@@ -263,13 +283,9 @@ def _disparity(metric: str, division: Grouping, found: _Rated, draws: Mapping[st
     )
 
 
-def _chance(metric: str, value: float, places: np.ndarray, found: _Rated, draws: Mapping[str, np.ndarray]) -> float:
-    """How often the groups are as far apart when their resamples are moved to where all have the same rate."""
-    apart = []
-    for rate in RATES[metric]:
-        own = found.rates[rate][places]
-        shared = np.average(own, weights=found.divisors[rate][places])
-        apart.append(_apart(metric, draws[rate][:, places] - own + shared))
+def _chance(metric: str, value: float, places: np.ndarray, found: _Rated, random: np.random.Generator) -> float:
+    """How often groups that do not differ are as far apart."""
+    apart = [_apart(metric, found.not_differing(rate, places, random)) for rate in RATES[metric]]
     of_chance = np.max(apart, axis=0)
     as_far = of_chance <= value if metric == "selection_rate_ratio" else of_chance >= value
     return float(1 + as_far.sum()) / (1 + len(of_chance))

@@ -18,14 +18,14 @@ from include.evaluation.checks import (
     reaches_floor,
     usable,
 )
-from include.evaluation.fairness import Fairness
+from include.evaluation.fairness import SMALLEST_P, Disparity, Fairness
 from include.evaluation.metrics import Metrics
 from include.evaluation.mitigation import Mitigation
 from include.evaluation.resampling import Figure, Gain, Resamples
 from include.evaluation.sanity import Sanity
 from include.evaluation.slices import Slice
 from include.evaluation.verdict import Check, Outcome, Reason, Result, Verdict
-from include.spec import Gate, Rule
+from include.spec import FairnessLimit, Gate, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +144,19 @@ def _checks(challenger: Metrics, evidence: Evidence, gate: Gate, no_gain_needed:
 
 def _fairness(evidence: Evidence, gate: Gate) -> Iterator[Check]:
     """Every limit of fairness; all together they refuse a model whose groups do not differ once in so many times."""
+    level = _fairness_level(evidence, gate)
+    yield from (is_fair(one, limit, level) for one, limit in _limited(evidence, gate))
+
+
+def _limited(evidence: Evidence, gate: Gate) -> list[tuple[Disparity, FairnessLimit]]:
     disparities = [disparity for found in evidence.fairness for disparity in found.disparities]
-    asked = [(one, limit) for one in disparities if (limit := gate.fairness.limit(one.metric, one.by))]
-    judged = sum(one.n > 0 for one, _ in asked)
-    level = 1 - gate.fairness.confidence ** (1 / max(judged, 1))  # Z. Sidak, JASA 62 (1967), 626-633
-    yield from (is_fair(one, limit, level) for one, limit in asked)
+    return [(one, limit) for one in disparities if (limit := gate.fairness.limit(one.metric, one.by))]
+
+
+def _fairness_level(evidence: Evidence, gate: Gate) -> float:
+    """The p-value from which on down a value over its limit is no chance, whichever of all limits it is over."""
+    judged = sum(one.n > 0 for one, _ in _limited(evidence, gate))
+    return 1 - float(gate.fairness.confidence) ** (1 / max(judged, 1))  # Z. Sidak, JASA 62 (1967), 626-633
 
 
 def _figure(rule: Rule, challenger: Metrics, evidence: Evidence, gate: Gate) -> Figure:
@@ -202,6 +210,9 @@ def _unmeasured(evidence: Evidence, gate: Gate) -> Iterator[Reason]:
     for limit in gate.fairness.limits:
         if not any(limit.names(one.metric, one.by) for one in compared):
             yield Reason("FAIRNESS_MISSING", f"{limit.metric}: the groups were not compared")
+    if (level := _fairness_level(evidence, gate)) < SMALLEST_P and _limited(evidence, gate):
+        needed = f"at gate.fairness.confidence {gate.fairness.confidence:g} a difference must have p <= {level:.2g}"
+        yield Reason("CONFIDENCE_TOO_HIGH", f"{needed}, and {SMALLEST_P:.2g} is the least that can be told; lower it")
     if gate.slices.on_insufficient == "block" and (small := _too_small(evidence)):
         yield Reason("INSUFFICIENT", f"{small}; gate.slices.on_insufficient is block")
 

@@ -104,6 +104,19 @@ def test_chance_seldom_gives_a_low_p_value(holdout: Holdout) -> None:
     assert sum(low.values()) >= 8, low
 
 
+def test_chance_seldom_gives_a_low_p_value_to_a_small_group_of_which_nearly_all_are_found() -> None:
+    """Of 36 positives all are found in one sample of six, so that resamples of the group itself never differ."""
+    division = Grouping(("group",), ({"group": "a"}, {"group": "b"}), np.repeat([0, 1], [120, 3000]))
+    low = 0
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        labels = (random.random(3120) < 0.3).astype(int)
+        chosen = random.random(3120) < np.where(labels, 0.95, 0.3)
+        model = Decided(np.where(chosen, 0.9, 0.1), chosen)
+        low += found_on(division, labels, model, seed=seed)["equal_opportunity"].p_value <= 0.01
+    assert low <= 6  # 1.5 are expected
+
+
 def test_groups_that_differ_have_a_low_p_value(holdout: Holdout) -> None:
     """A score that is cut by a quarter for women is found out by all that looks at who is selected."""
     scores, women = holdout.scores["challenger"], (holdout.rows["gender"] == "Female").to_numpy()

@@ -145,6 +145,18 @@ def test_many_limits_do_not_refuse_more_often_by_chance(holdout: Holdout) -> Non
         assert {check.code for check in verdict.checks if check.metric == "calibration"} == {code}
 
 
+def test_no_confidence_is_so_high_that_no_difference_fails(holdout: Holdout) -> None:
+    """All limits of the churn gate, on a score that is cut for women: it is refused, or nothing is judged."""
+    women = (holdout.rows["gender"] == "Female").to_numpy()
+    biased = {name: np.where(women, 0.3 * scores, scores) for name, scores in holdout.scores.items()}
+    for confidence, outcome in ((0.95, Outcome.FAIL), (0.999, Outcome.FAIL), (0.9999999, Outcome.NOT_EVALUATED)):
+        strict = holdout.spec.gate.fairness.model_copy(update={"confidence": confidence})
+        verdict = verdict_of(holdout, with_gate(holdout.spec, fairness=strict), biased)
+        assert verdict.outcome == outcome
+        assert ("CONFIDENCE_TOO_HIGH" in verdict.summary) == (outcome == Outcome.NOT_EVALUATED)
+        assert of_parts(verdict)["demographic_parity[gender]"].failed == (outcome == Outcome.FAIL)
+
+
 SENIORS = {"SeniorCitizen": "1"}
 
 
