@@ -55,7 +55,7 @@ class Lake:
         if "labels" not in self.publication.versions:
             return self._no_labels()
         rows = self._read("labels", as_of.isoformat(), [(KNOWN, "<", midnight(as_of))])
-        return self._newest(rows, [self.spec.id, OBSERVED])
+        return self._newest(rows, [self.spec.id, OBSERVED], KNOWN)
 
     def every_label(self, first_day: date) -> pd.DataFrame:
         """Labels that became known from ``first_day`` on, with those that were corrected since.
@@ -89,10 +89,13 @@ class Lake:
         time = pd.Series(dtype="datetime64[us, UTC]")
         return pd.DataFrame({self.spec.id: pd.Series(dtype="str"), OBSERVED: time, LABEL: 0.0, KNOWN: time})
 
-    def _newest(self, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-        """A corrected row replaces the one it corrects, from the correction's ``as_of`` on."""
+    def _newest(self, rows: pd.DataFrame, keys: list[str], *first: str) -> pd.DataFrame:
+        """A corrected row replaces the one it corrects, from the correction's ``as_of`` on.
+
+        What is newer is told by the column ``first``, if any: an older label may come to us after its correction.
+        """
         # By the run too: a table returns its files in no fixed order, and two runs may share an ``as_of``.
-        order = [OBSERVED, self.spec.id, AS_OF, "run_id"]
+        order = [OBSERVED, self.spec.id, *first, AS_OF, "run_id"]
         # Arrow sorts text four times as fast as pandas, and in the same order.
         table = pa.Table.from_pandas(rows[order], preserve_index=False)
         places = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in order])

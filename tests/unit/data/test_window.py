@@ -117,6 +117,12 @@ def test_a_label_counts_when_it_is_known_and_published(publisher: Publisher, as_
     assert dict(joined.dropna(subset=["label"])[["customerID", "label"]].to_numpy()) == found
 
 
+def test_a_label_that_arrives_after_its_correction_does_not_replace_it(publisher: Publisher) -> None:
+    publisher.publish("labels", "2026-01-21", ("a", "2026-01-02", 1.0), known="2026-01-20")
+    lake = publisher.publish("labels", "2026-01-26", ("a", "2026-01-02", 0.0), known="2026-01-15")
+    assert labels(lake, date(2026, 1, 27)) == {"a": 1.0}
+
+
 def test_every_label_that_became_known_is_told_also_one_that_was_corrected(publisher: Publisher) -> None:
     publisher.publish("labels", "2026-01-20", ("a", "2026-01-02", 1.0), known="2026-01-16")
     publisher.publish("labels", "2026-01-20", ("b", "2026-01-02", 1.0), known="2026-01-15T23:59")
