@@ -59,7 +59,7 @@ class Baseline:
 def make_baseline(frame: pd.DataFrame, scores: np.ndarray, judged: pd.DataFrame, spec: UseCase, seed: int) -> Baseline:
     """The baseline of ``frame`` (columns of the spec, ``observed_at`` and ``label``) and ``scores``, shape (rows,).
 
-    ``judged`` is that of ``Baseline``, from the rows on that matter most.
+    ``judged`` is that of ``Baseline``; of many rows a sample is kept, since the oldest are of a few days.
     """
     rows = frame[[name for name in spec.columns if name != spec.id]].assign(**{SCORE: scores})
     observed = frame[OBSERVED]
@@ -71,7 +71,8 @@ def make_baseline(frame: pd.DataFrame, scores: np.ndarray, judged: pd.DataFrame,
         "columns": {name: _describe(rows[name]) for name in rows},
     }
     known = constraints(rows, spec)
-    return Baseline(sample(rows, seed).reset_index(drop=True), judged.head(MAXIMUM_ROWS), statistics, known)
+    kept, kept_judged = (sample(one, seed).reset_index(drop=True) for one in (rows, judged))
+    return Baseline(kept, kept_judged, statistics, known)
 
 
 def empty_judged() -> pd.DataFrame:

@@ -91,3 +91,13 @@ def test_a_large_one_is_a_seeded_sample_with_the_statistics_of_all(rows: pd.Data
     assert one.statistics == other.statistics
     assert one.statistics["rows"] == len(many)
     assert one.statistics["columns"]["tenure"]["mean"] == pytest.approx(rows["tenure"].mean(), abs=1e-9)
+
+
+def test_of_many_judged_rows_all_days_are_kept(rows: pd.DataFrame, churn: UseCase):
+    """They come in the order of time, and the model may have become worse from day to day."""
+    many = 3 * MAXIMUM_ROWS
+    judged = pd.DataFrame({SCORE: np.arange(many) / many, "label": np.arange(many) % 2})
+    kept = make_baseline(rows, np.full(len(rows), 0.25), judged, churn, 0).judged
+    assert len(kept) == MAXIMUM_ROWS
+    assert kept[SCORE].mean() == pytest.approx(0.5, abs=0.01)
+    assert (kept.index == range(MAXIMUM_ROWS)).all()
