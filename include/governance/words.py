@@ -59,7 +59,7 @@ def sentence(record: Record) -> str:
 
 def _passed(record: Record) -> str:
     new, passed = _new(record), f"{_on_rows(record)} it passed {_count(record.checks, 'passed')} checks"
-    if any(check.result == "waived" for check in record.checks):
+    if any(check.result == "waived" and check.gain for check in record.checks):
         passed += ", and a gain was not asked for this time"
     if record.override:
         by = record.override.by

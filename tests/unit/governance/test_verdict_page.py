@@ -42,6 +42,11 @@ from tests.unit.governance.conftest import FAILED, HOSTILE, OVERRIDE, PARTS, See
             id="fresh",
         ),
         pytest.param(
+            {"checks": [check(), check(name="compiled", result="waived")]},
+            "it passed 1 of 2 checks.",
+            id="no gain waived",
+        ),
+        pytest.param(
             {"outcome": "NOT_EVALUATED", "data": None, "champion": None, "challenger": None, "checks": []},
             "The new model could not be judged, so nothing goes into production.",
             id="an error",
