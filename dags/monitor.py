@@ -26,7 +26,7 @@ champion was trained or judged on its days.
 | `ATTRIBUTION_DRIFT` among the reasons | the champion goes by other inputs than when it was judged | the reason names them; look at what changed there |
 | `NEEDS_A_PERSON` among the reasons | a retrain for this drift or drop made no new champion | look at the report, then at the features |
 | `STALE_CHAMPION` among the reasons | the champion is older than the spec allows | look at why the last retrains ended as they did |
-| `NO_SCORES` among the reasons | the champion cannot score the newest days | the log of `measure_drift` says why |
+| `NO_SCORES` among the reasons | the champion cannot score the newest days, or a feature that it learned has another formula now | the log of `measure_drift` says why |
 | `LOW_LABEL_COVERAGE` in `performance.json` | labels are due and did not come, so what is shown is *estimated* | look at the labels feed, or at who sends feedback |
 
 Reasons stand in the ledger, in `make status` and, all but a plain `NO_DRIFT`, as a warning in the log of `decide`.

@@ -21,7 +21,7 @@ champion wakes `<use case>_score`.
 | `register` skipped, `OVER_BUDGET` among the reasons | the packaged model takes more time or memory than `gate.budget` allows | a smaller model, or a larger budget |
 | `register` skipped, `EXPLANATION_NOT_ADDITIVE` among the reasons | the explanation does not add up to the scores that it explains | the reason says by how much; report it with the candidate's kind |
 | `register` skipped | the gate refused (`REFUSED`, `NOT_EVALUATED`) or the run is a `dry_run` | the page of the verdict gives every check: the link `Verdict` in the details of `gate`, and in its log |
-| `register` skipped, `CHAMPION_DAMAGED`, `CHAMPION_SAW_HOLDOUT` or `CHAMPION_CANNOT_SCORE` among the reasons | the champion cannot be compared on these rows, so nothing replaces it | mend that; or a person answers for one run without the comparison: `python -m include override` |
+| `register` skipped, `CHAMPION_DAMAGED`, `CHAMPION_SAW_HOLDOUT`, `CHAMPION_CANNOT_SCORE` or `CHAMPION_FEATURES_DIFFER` among the reasons | the champion cannot be compared on these rows, so nothing replaces it | mend that; or a person answers for one run without the comparison: `python -m include override` |
 | `promote` skipped, `CHAMPION_CHANGED` | somebody promoted in between | the next run compares anew |
 """
 

@@ -18,7 +18,7 @@ from include.state.runs import Run
 
 table = db.overrides
 
-OBSTACLES = ("CHAMPION_DAMAGED", "CHAMPION_SAW_HOLDOUT", "CHAMPION_CANNOT_SCORE")
+OBSTACLES = ("CHAMPION_DAMAGED", "CHAMPION_SAW_HOLDOUT", "CHAMPION_CANNOT_SCORE", "CHAMPION_FEATURES_DIFFER")
 """Why a champion cannot be judged; nothing else can be overridden."""
 
 

@@ -219,6 +219,31 @@ def test_a_champion_that_cannot_score_alarms_and_its_inputs_are_watched(company:
     assert company.codes() == ["DRIFT", "NO_SCORES"]
 
 
+@pytest.mark.parametrize(
+    ("formula", "codes"),
+    [
+        pytest.param("return 100 * np.divide(", ["DRIFT", "NO_SCORES"], id="another formula"),
+        pytest.param("return 1.0 * np.divide(", ["DRIFT"], id="the same written otherwise"),
+    ],
+)
+def test_a_champion_is_not_scored_on_a_formula_that_it_did_not_learn(
+    company: Company,
+    edit_churn: EditSpec,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    formula: str,
+    codes: list[str],
+):
+    edit_churn(lambda spec: None)
+    source = tmp_path / "use_cases" / "churn" / "features.py"
+    source.write_text(source.read_text(encoding="utf-8").replace("return np.divide(", formula), encoding="utf-8")
+    company.publish("i2", 0, 6, **DRIFT)
+    with caplog.at_level(logging.WARNING, "include.steps.monitor"):
+        assert monitor("m1", day(6)) == "REQUESTED"
+    assert company.codes() == codes
+    assert ("it learned other values of charge_change" in caplog.text) == ("NO_SCORES" in codes)
+
+
 def test_a_damaged_champion_fails_with_what_is_damaged(company: Company, mlflow_server: MlflowServer):
     client = tracking.connect(company.settings.mlflow_uri)
     (version,) = versions.registered(client, "churn")

@@ -68,12 +68,21 @@ def kept(settings: Settings, run_id: str) -> Record:
     return Record.model_validate_json((folder / "verdict.json").read_bytes())
 
 
+def edit_features(settings: Settings, edit: Callable[[str], str]) -> None:
+    source = settings.home / "use_cases" / "churn" / "features.py"
+    before = source.read_text(encoding="utf-8")
+    source.write_text(edit(before), encoding="utf-8")
+    assert source.read_text(encoding="utf-8") != before
+
+
 def break_it(obstacle: str, settings: Settings, edit_churn: Edit, server: MlflowServer) -> None:
     if obstacle == "CHAMPION_DAMAGED":
         (version,) = versions.registered(tracking.connect(settings.mlflow_uri), "churn")
         (server.package(version) / "spec.yaml").unlink()
         shutil.rmtree(settings.home / "models", ignore_errors=True)
         edit_churn(lambda spec: spec["training"].update(seed=7))
+    elif obstacle == "CHAMPION_FEATURES_DIFFER":
+        edit_features(settings, lambda source: source.replace("return np.divide(", "return 100 * np.divide("))
     else:
         edit_churn({"CHAMPION_SAW_HOLDOUT": more_held_out, "CHAMPION_CANNOT_SCORE": fewer_features}[obstacle])
 
@@ -106,6 +115,18 @@ def test_nothing_replaces_a_champion_that_cannot_be_judged_until_a_person_says_s
     assert use_case_state(champion, "churn")["overrides"][0]["used_by"] == "r4"
     main(["status"])
     assert "by Ada Lovelace, used by r4: the floors are enough" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_new_feature_does_not_stop_the_comparison(champion: Settings, edit_churn: Edit) -> None:
+    def one_more(spec: dict[str, Any]) -> None:
+        spec["features"]["derived"]["add_on_share"] = {"type": "number", "description": "share of the add-ons"}
+
+    edit_churn(one_more)
+    body = "def add_on_share(columns):\n    return add_ons(columns) / 6\n"
+    edit_features(champion, lambda source: f"{source}\n\n{body}")
+    retrain("r2")
+    assert not set(reasons(champion, "r2")) & set(overrides.OBSTACLES)
+    assert [check for check in kept(champion, "r2").checks if check.gain]
 
 
 def test_an_override_serves_one_run_and_does_not_outlive_its_day(champion: Settings, edit_churn: Edit) -> None:

@@ -31,7 +31,7 @@ from include.monitoring.windows import Days
 from include.registry import versions
 from include.state import publications, sources
 from include.state.publications import Publication
-from include.steps import production
+from include.steps import learned, production
 from include.steps.ledger import Record, Work
 from include.training.package import LoadedModel
 
@@ -140,6 +140,9 @@ def inputs_of(work: Work, found: Champion, rows: pd.DataFrame, first: date) -> p
         return None
     if missing := sorted(set(found.model.manifest.feature_types) - set(built)):
         log.warning("the champion needs %s, which the use case does not make any more", ", ".join(missing))
+        return None
+    if why := learned.difference(work, found.model.manifest):
+        log.warning("champion %s cannot score the days from %s on: %s, or retrain", found.version, first, why)
         return None
     return built
 

@@ -16,6 +16,7 @@ from include.evaluation.sanity import TURNED_ROWS, CompiledScores, LoadAndPredic
 from include.evaluation.verdict import Reason
 from include.files import write_parquet
 from include.registry import tracking, versions
+from include.steps import learned
 from include.steps.ledger import Record, Work, step
 from include.steps.retrain.dossier import failing_closed
 from include.steps.retrain.rows import HOLDOUT, HOLDOUT_SCORES, KEY_LABEL, TRAIN, inputs, read
@@ -120,6 +121,9 @@ def _score_champion(work: Work, record: Record, matrix: pd.DataFrame) -> _Scored
         return Reason("CHAMPION_SAW_HOLDOUT", message)
     if missing := sorted(set(champion.manifest.feature_types) - set(matrix.columns)):
         return Reason("CHAMPION_CANNOT_SCORE", f"version {record['champion']} needs {', '.join(missing)}")
+    if why := learned.difference(work, champion.manifest):
+        message = f"version {record['champion']}: {why}, or override this for one run"
+        return Reason("CHAMPION_FEATURES_DIFFER", message)
     try:
         scores = champion.score(matrix)
     except (TypeError, ValueError) as error:  # what scikit-learn says of inputs that do not fit
