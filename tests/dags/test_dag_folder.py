@@ -44,7 +44,7 @@ folder._looked_at -= 100
 look("after a sleep")
 print("RESULT" + json.dumps(found))
 """
-DAG_FILES = ["ingest.py", "monitor.py", "retrain.py", "score.py"]
+DAG_FILES = ["ingest.py", "monitor.py", "retrain.py", "score.py", "specs.py"]
 
 
 @pytest.fixture(scope="module")
