@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from include import spec as specs
 from include.cli.console import error, heading, line
+from include.data.sources import label_delay
 from include.data.window import Lake, window_start
 from include.errors import DataRejected
 from include.features.build import source_path
@@ -23,11 +24,12 @@ from include.registry.patience import is_outage
 from include.settings import Settings
 from include.spec import SpecError, UseCase
 from include.stack import StackError
-from include.state import publications
+from include.state import publications, sources
 from include.state.database import connect
 from include.training.package import LoadedModel, PackageRefused
 from include.training.reproduction import Reproduction
 from include.training.reproduction import reproduce as train_again
+from include.training.window import learnable
 
 SPEC, SOURCE = "spec.yaml", "features.py.txt"
 RECORD = ("candidate", "as_of", "data_version")
@@ -50,7 +52,7 @@ def reproduce(settings: Settings, version: str, use_case: str, package_code: boo
     heading(f"{use_case} version {version}: {record.tags['candidate']}, as of {record.tags['as_of']}")
     line(f"trained on {record.tags['data_version']}")
     with _unpacked(package, use_case) as spec:
-        found = train_again(_window(settings, spec, record), spec, model.manifest)
+        found = train_again(_learnable(settings, spec, record), spec, model.manifest)
     return _report(found)
 
 
@@ -90,19 +92,21 @@ def _unpacked(package: Path, use_case: str) -> Iterator[UseCase]:
         yield specs.load(folder / "spec.yaml")
 
 
-def _window(settings: Settings, spec: UseCase, record: ModelVersion) -> pd.DataFrame:
-    """The observations that the version was trained from, as they were known then."""
+def _learnable(settings: Settings, spec: UseCase, record: ModelVersion) -> pd.DataFrame:
+    """The observations that the version was trained from and judged on, as they were known then."""
     data_version, as_of = record.tags["data_version"], date.fromisoformat(record.tags["as_of"])
-    published = publications.history(connect(settings.state_url), spec.name, "data", as_of.isoformat())
+    engine = connect(settings.state_url)
+    published = publications.history(engine, spec.name, "data", as_of.isoformat())
     publication = next((found for found in published if found.data_version == data_version), None)
     if publication is None:
         raise DataRejected("ROWS_GONE", f"{data_version} of {spec.name} was never published in {settings.home}")
     lake = Lake(settings.lake_uri, spec, publication)
     try:
-        return lake.labelled(window_start(as_of, spec.training.split.window_days), as_of)
+        window = lake.labelled(window_start(as_of, spec.training.split.window_days), as_of)
     except (DeltaError, OSError) as problem:
         message = f"{data_version} is no longer whole in {settings.lake_uri}: {problem}"
         raise DataRejected("ROWS_GONE", message) from problem
+    return learnable(window, as_of, label_delay(sources.uri_of(engine, spec), spec))
 
 
 def _report(found: Reproduction) -> int:

@@ -86,7 +86,7 @@ def kind_of(uri: str) -> Kind:
 
 
 def label_delay(uri: str, spec: UseCase) -> timedelta:
-    """How long after the observation a label that stands in the row itself is known."""
+    """How long after the observation a label is due; one that stands in the row itself is known from then on."""
     replayed = kind_of(uri) == "replay"
     return timedelta(days=spec.source.replay.label_delay_days if replayed else spec.source.label_delay_days)
 

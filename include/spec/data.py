@@ -79,6 +79,8 @@ class Source(Frozen):
     uri: str = "simulator:"
     labels_uri: str | None = None
     label_delay_days: int = Field(0, ge=0)
+    """How long after the observation a label is due. One that comes earlier counts from then on, too: it is of a
+    customer who left early, and who stays is not known yet."""
     wait_seconds: float = Field(60, ge=0, le=3600)
     """How long a file may be missing, or change while it is read, before the run fails."""
     replay: Replay = Replay()

@@ -29,13 +29,13 @@ class Reproduction:
         return self.recorded == self.found
 
 
-def reproduce(window: pd.DataFrame, spec: UseCase, manifest: Manifest) -> Reproduction:
-    """Train the candidate of ``manifest`` again on the training rows of ``window``.
+def reproduce(labelled: pd.DataFrame, spec: UseCase, manifest: Manifest) -> Reproduction:
+    """Train the candidate of ``manifest`` again on the training rows among ``labelled``.
 
-    ``window`` holds the observations that the training saw, with ``label``, NaN where none was known; ``spec`` is the
-    one it was trained by.
+    ``labelled`` holds the observations that the training could learn from, with ``label``; ``spec`` is the one it was
+    trained by.
     """
-    labelled = window[window[LABEL].notna()].reset_index(drop=True)
+    labelled = labelled.reset_index(drop=True)
     chosen = split(labelled, spec.training.split).train
     rows = labelled[chosen].reset_index(drop=True)
     recorded = manifest.ingredients

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from include.data.calendar import midnight
-from include.data.window import AS_OF
+from include.data.window import AS_OF, LABEL, OBSERVED
 from include.monitoring.quality import Known, shift_guard
 from include.spec import UseCase
 
@@ -20,6 +20,20 @@ class WindowVerdict:
 
     facts: dict[str, Any]
     faults: tuple[tuple[str, str], ...]
+
+
+def mature(frame: pd.DataFrame, as_of: date, label_delay: timedelta) -> pd.Series:
+    """Which rows of ``frame`` have a label that is due before ``as_of``, whether it came or not."""
+    return frame[OBSERVED] + label_delay < midnight(as_of)
+
+
+def learnable(frame: pd.DataFrame, as_of: date, label_delay: timedelta) -> pd.DataFrame:
+    """The rows that a training as of ``as_of`` learns from and is judged on: those whose label is due and known.
+
+    Labels that come before they are due are of customers who leave early: among the newest days, which are held out,
+    there would be no others.
+    """
+    return frame[frame[LABEL].notna() & mature(frame, as_of, label_delay)]
 
 
 def judge_window(
@@ -37,18 +51,16 @@ def judge_window(
     ``grows`` is False for a static file, which never gets fresher; ``known`` is what the champion's data was like.
     """
     limits = spec.limits
-    mature = frame["observed_at"] + label_delay < midnight(as_of)
-    labelled = frame["label"].notna()
-    n, due = int(labelled.sum()), int(mature.sum())
-    coverage = float((labelled & mature).sum() / due) if due else 0.0
+    learned = learnable(frame, as_of, label_delay)
+    n, due = len(learned), int(mature(frame, as_of, label_delay).sum())
+    coverage = n / due if due else 0.0
     age = (as_of - last_day).days
     facts = {"rows": len(frame), "labelled": n, "label_coverage": round(coverage, 4), "data_age_days": age}
     faults: list[tuple[str, str]] = []
     if n < limits.minimum_training_rows:
-        faults.append(
-            ("TOO_FEW_ROWS", f"{n} labelled rows in the window, at least {limits.minimum_training_rows} needed")
-        )
-    elif (class_fault := _class_fault(frame["label"], spec)) is not None:
+        message = f"{n} rows of the window have a mature label, at least {limits.minimum_training_rows} needed"
+        faults.append(("TOO_FEW_ROWS", message))
+    elif (class_fault := _class_fault(learned[LABEL], spec)) is not None:
         faults.append(class_fault)
     if due and coverage < limits.minimum_label_coverage:
         message = (

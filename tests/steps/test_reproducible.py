@@ -180,6 +180,29 @@ def test_corrections_that_come_later_do_not_move_the_past(settings: Settings, ed
     assert corrected(settings, "r3") == (30, 30)
 
 
+def test_labels_that_come_early_wait_for_the_others_of_their_day(
+    settings: Settings, edit_churn: Edit, tmp_path: Path
+) -> None:
+    """Who leaves is known the day after, who stays five days after: the newest days would be of leavers alone."""
+    start, early, due = date(2026, 10, 26), timedelta(days=1), timedelta(days=5)
+    edit_churn(daily)
+    uris = {"uri": f"{tmp_path}/rows-{{day}}.csv", "labels_uri": f"{tmp_path}/labels-{{day}}.csv"}
+    edit_churn(lambda spec: spec["source"].update(uris, label_delay_days=due.days))
+    for day in (start + timedelta(days=number) for number in range(29)):
+        deliver(tmp_path, day, seen(day))
+        leavers, others = seen(day - early).query("Churn == 'Yes'"), seen(day - due).query("Churn == 'No'")
+        labels = pd.concat([leavers, others])[["customerID", "seen_at", "Churn"]]
+        labels.rename(columns={"seen_at": "observed_at"}).to_csv(tmp_path / f"labels-{day}.csv", index=False)
+    assert ingest("i1", FIRST) == "PUBLISHED"
+    assert retrain("r1", FIRST) == "PROMOTED"
+    window = pd.read_parquet(settings.home / "runs/churn/retrain-r1/window.parquet")
+    by_day = window.groupby(window["observed_at"].dt.date)["label"]
+    assert by_day.size().index[-1] == date.fromisoformat(FIRST) - due - timedelta(days=1)
+    assert (by_day.size() == 60).all()
+    assert by_day.mean().max() < 0.5
+    assert main(["reproduce", "1"]) == 0
+
+
 def fingerprint(settings: Settings, run_id: str) -> str:
     row = runs.get(connect(settings.state_url), "churn", "retrain", run_id)
     assert row is not None

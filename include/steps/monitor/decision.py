@@ -6,7 +6,7 @@ import logging
 from datetime import date
 
 from include.data.calendar import midnight
-from include.data.window import LABEL, OBSERVED, window_start
+from include.data.window import OBSERVED, window_start
 from include.errors import DataRejected, NothingToDo
 from include.monitoring import policy
 from include.monitoring.policy import Cause
@@ -15,6 +15,7 @@ from include.state import decisions, promotions, requests, runs
 from include.steps.ledger import DRY_RUN, Record, Work, step
 from include.steps.monitor import watched
 from include.training.split import split
+from include.training.window import learnable
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +86,10 @@ def _cause(work: Work, record: Record, last: requests.Request | None) -> Cause:
 
 
 def _learnable(work: Work, record: Record) -> int:
-    """Labels since the drop began that a retrain would learn from now: known, and not of the days that it holds out."""
+    """Labels since the drop began that a retrain would learn from now: due, and not of the days that it holds out."""
     as_of, rules = date.fromisoformat(work.run.as_of), work.spec.training.split
     rows = watched.lake(work, record).labelled(window_start(as_of, rules.window_days), as_of)
-    labelled = rows[rows[LABEL].notna()]
+    labelled = learnable(rows, as_of, watched.label_delay(work))
     try:
         held_out_from = split(labelled, rules).holdout_from
     except DataRejected:  # too few days for any training
@@ -107,7 +108,7 @@ def _unhelped(work: Work, last: requests.Request | None, columns: list[str]) -> 
 
 
 def _new_labels(work: Work, record: Record) -> int:
-    """Labels known now of rows that were observed after the days that the champion was trained or judged on."""
-    baseline = watched.champion(work, record["champion"]).baseline
-    labels = watched.lake(work, record).labels(date.fromisoformat(work.run.as_of))
+    """Mature labels of rows that were observed after the days that the champion was trained or judged on."""
+    as_of, baseline = date.fromisoformat(work.run.as_of), watched.champion(work, record["champion"]).baseline
+    labels = learnable(watched.lake(work, record).labels(as_of), as_of, watched.label_delay(work))
     return int((labels[OBSERVED] >= midnight(baseline.until)).sum())

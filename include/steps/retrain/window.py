@@ -24,7 +24,7 @@ from include.steps.retrain.rows import KEY_LABEL, KEY_OBSERVED, publication_of, 
 from include.training import package
 from include.training import split as splitting
 from include.training.preparation import as_categories
-from include.training.window import judge_window, too_many_categories
+from include.training.window import judge_window, learnable, too_many_categories
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +43,13 @@ def validate_window(work: Work, record: Record) -> Record:
     as_of = date.fromisoformat(work.run.as_of)
     lake = Lake(work.settings.lake_uri, work.spec, publication)
     frame = lake.labelled(window_start(as_of, work.spec.training.split.window_days), as_of)
+    label_delay = data_sources.label_delay(source_uri(work), work.spec)
     baseline = _champion_baseline(work)
     verdict = judge_window(
         frame,
         work.spec,
         as_of=as_of,
-        label_delay=data_sources.label_delay(source_uri(work), work.spec),
+        label_delay=label_delay,
         last_day=date.fromisoformat(publication.last_day),
         grows=data_sources.kind_of(source_uri(work)) != "replay",
         known=baseline.constraints if baseline else None,
@@ -59,7 +60,7 @@ def validate_window(work: Work, record: Record) -> Record:
     runs.record(work.engine, work.run, None, data_version=publication.data_version, simulated=publication.simulated)
     if verdict.faults:
         raise DataRejected(verdict.faults[0][0], "; ".join(message for _, message in verdict.faults))
-    labelled = frame.loc[frame[LABEL].notna(), [*work.spec.columns, OBSERVED, LABEL]]
+    labelled = learnable(frame, as_of, label_delay)[[*work.spec.columns, OBSERVED, LABEL]]
     labelled = labelled.astype(dict.fromkeys(work.spec.categories, "category"))
     return {
         "publication": publication.run_id,
