@@ -44,7 +44,7 @@ def test_b40_schemathesis_finds_nothing(telco_champion: Served, tmp_path: Path) 
     with api(home) as running:
         until(lambda: running.http.post("/v1/customers/7590-VHVEG/predict", json={}).status_code == 200, 30)
         own = [f"{running.url}/openapi.json", f"--header=Authorization: Bearer {running.key}"]
-        limits = ["--max-examples=8", "--seed=20", "--max-time=30", "--no-color", "--continue-on-failure"]
+        limits = ["--max-examples=8", "--seed=20", "--max-time=120", "--no-color", "--continue-on-failure"]
         found = subprocess.run(
             [*command, *own, *limits],
             cwd=tmp_path,
