@@ -37,6 +37,6 @@ def measure(
 
 def acted_on(rows: pd.DataFrame, scores: np.ndarray, thresholds: Thresholds | None, spec: UseCase) -> np.ndarray:
     """Which rows are acted on; with one threshold for all, too, where the spec has the groups of a champion no more."""
-    if thresholds is None or set(thresholds.by) not in map(set, spec.groupings):
+    if thresholds is None or not thresholds.go_with(spec):
         return np.asarray(scores >= spec.decision.threshold)
     return thresholds.decide(scores, slices.grouping(rows, thresholds.by, spec).of_rows)

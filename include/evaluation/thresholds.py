@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from include.spec import Constraint, Frozen, Many
+from include.spec import Constraint, Frozen, Many, UseCase
 
 
 class Thresholds(Frozen):
@@ -20,6 +20,10 @@ class Thresholds(Frozen):
     groups: dict[str, float]
     otherwise: float
     rows: int
+
+    def go_with(self, spec: UseCase) -> bool:
+        """Whether the spec still has these groups; if not, one threshold is for all, in a batch as in an answer."""
+        return set(self.by) in map(set, spec.groupings)
 
     def decide(self, scores: np.ndarray, groups: Sequence[str] | np.ndarray) -> np.ndarray:
         """Whether each row is acted on, of shape (rows,): ``groups`` are named as ``Grouping.of_rows`` does."""

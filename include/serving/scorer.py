@@ -80,7 +80,7 @@ class Scorer:
     def thresholds(self) -> Thresholds | None:
         """Those by group, while the spec has the groups; else one threshold is for all, as when a batch is scored."""
         own = self.model.manifest.thresholds
-        return own if own and set(own.by) in map(set, self.spec.groupings) else None
+        return own if own and own.go_with(self.spec) else None
 
     @property
     def is_quick(self) -> bool:

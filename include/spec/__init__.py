@@ -20,7 +20,7 @@ from include.spec.gate import (
     SliceRule,
     Slices,
 )
-from include.spec.loading import discover, find, load, sound
+from include.spec.loading import find, load, sound
 from include.spec.monitoring import Monitoring, Performance, RetrainPolicy
 from include.spec.notifications import Event, Notifications
 from include.spec.scoring import Scoring
@@ -64,7 +64,6 @@ __all__ = [
     "Split",
     "UseCase",
     "alike",
-    "discover",
     "find",
     "holds_password",
     "is_database",

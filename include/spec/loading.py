@@ -65,14 +65,6 @@ def _faults(error: Mapping[str, Any]) -> list[str]:
             return [f"{path}: {message}, found {error['input']!r}"]
 
 
-def discover(folders: Iterable[Path]) -> dict[str, UseCase]:
-    """Every use case below ``folders``, by name. Raises ``SpecError`` for the first that cannot be used."""
-    found, faults = sound(folders)
-    if faults:
-        raise faults[0]
-    return found
-
-
 def sound(folders: Iterable[Path]) -> tuple[dict[str, UseCase], list[SpecError]]:
     """Every use case below ``folders`` that can be used, by name, and what is wrong with each of the others.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from include.settings import PROJECT
-from include.spec import Metric, Rule, SpecError, UseCase, discover, find, load, sound
+from include.spec import Metric, Rule, SpecError, load
 
 SPEC: dict[str, Any] = {
     "name": "loans",
@@ -70,10 +68,6 @@ def test_the_good_spec_loads_and_is_frozen(path: Path) -> None:
     for part, name in ((spec, "title"), (spec.gate, "minimum_rows"), (spec.columns["amount"], "min")):
         with pytest.raises(ValidationError, match="frozen"):
             setattr(part, name, 1)
-
-
-def test_every_use_case_of_the_project_loads() -> None:
-    assert "churn" in discover([PROJECT / "include" / "use_cases"])
 
 
 def sliced(**asked: Any) -> dict[str, Any]:
@@ -389,31 +383,3 @@ def test_the_name_is_that_of_the_folder(path: Path) -> None:
     put(path, "name", "leases")
     with pytest.raises(SpecError, match=f"{path}: name: 'leases' is not the name of its folder, 'loans'"):
         load(path)
-
-
-@pytest.fixture
-def two_folders(path: Path, tmp_path: Path) -> Callable[[], tuple[Path, Path]]:
-    def made() -> tuple[Path, Path]:
-        put(path, "title", "Loans")
-        other = tmp_path / "more" / "loans"
-        other.mkdir(parents=True)
-        (other / "spec.yaml").write_text(path.read_text())
-        return tmp_path, tmp_path / "more"
-
-    return made
-
-
-def test_one_name_in_two_folders_is_refused(two_folders: Callable[[], tuple[Path, Path]]) -> None:
-    folders = two_folders()
-    with pytest.raises(SpecError, match=f"'loans' is already defined in {folders[0] / 'loans'}"):
-        discover(folders)
-    found, faults = sound(folders)
-    assert ([one.folder for one in found.values()], len(faults)) == ([folders[0] / "loans"], 1)
-
-
-@pytest.mark.parametrize("name", ["leases", "../loans", "/loans", ""])
-def test_an_unknown_use_case_lists_those_that_are_there(path: Path, name: str) -> None:
-    put(path, "title", "Loans")
-    assert isinstance(find("loans", [path.parents[1]]), UseCase)
-    with pytest.raises(SpecError, match=rf"no use case '{name}' in .*; there are: loans"):
-        find(name, [path.parents[1]])
